@@ -1,0 +1,109 @@
+"""What an engine promises: stream a response, score given ids, say how it is.
+
+An engine serves every checkpoint of one kind (all in-process ones, or all reached over HTTP), because base and tuned
+must be scored by the same engine and dtype. It knows token ids only; text and templates belong to `tokenizer`.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from app.shift.trace import KlKind, TokenShift
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How tokens are drawn: temperature 0 is greedy; every other sampling knob is fixed to neutral."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One response to stream from `checkpoint`, compared with `reference` (a base) as far as the engine can live.
+
+    `reference_prompt_ids` is what the reference sees before the response; it may differ from `prompt_ids`.
+    A checkpoint may be its own reference. Requests made together decode as one batch where they share weights.
+    """
+
+    checkpoint: str
+    prompt_ids: tuple[int, ...]
+    decoding: Decoding
+    reference: str | None = None
+    reference_prompt_ids: tuple[int, ...] | None = None
+    top_k: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One emitted token: its raw log-probability (nats, temperature 1) and, when already known, its shift.
+
+    `finish` is set on the last token only. The end-of-sequence token is a token of the response.
+    """
+
+    index: int
+    id: int
+    logprob: float
+    shift: TokenShift | None = None
+    finish: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Both models' view of given response ids, one `TokenShift` per id, with what it takes to compare numbers later."""
+
+    tokens: tuple[TokenShift, ...]
+    kl_kind: KlKind
+    dtype: str
+    border_width: float
+    engine: str
+    engine_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatus:
+    """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None = not run."""
+
+    checkpoint: str
+    ready: bool
+    detail: str
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """The state of one engine and of each checkpoint it serves."""
+
+    engine: str
+    version: str
+    dtype: str
+    checkpoints: tuple[CheckpointStatus, ...]
+
+
+class Engine(Protocol):
+    """Three methods, nothing optional. Failures are `app.errors.EngineError` with a sentence a person can act on."""
+
+    def stream(self, request: Request) -> AsyncIterator[Token]:
+        """Yield tokens as they are decoded; closing the iterator stops the work within a step."""
+        ...
+
+    async def score(
+        self,
+        prompt_ids: tuple[int, ...],
+        response_ids: tuple[int, ...],
+        top_k: int,
+        *,
+        checkpoint: str,
+        reference: str,
+        reference_prompt_ids: tuple[int, ...] | None = None,
+    ) -> Scores:
+        """Teacher-force `response_ids` through checkpoint and reference and compare them token by token."""
+        ...
+
+    async def status(self) -> EngineStatus:
+        """Say which checkpoints can answer; never raises, never loads weights."""
+        ...

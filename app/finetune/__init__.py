@@ -1,0 +1,1 @@
+"""LFT and SFT recipes: instruction data in, a checkpoint folder out."""

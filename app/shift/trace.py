@@ -1,0 +1,139 @@
+"""The trace of a response: what base and tuned think of each emitted token."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.shift import distributions
+from app.shift.align import Top, kl_lower_bound
+from app.shift.classes import ShiftClass, classify, near_border
+from app.shift.distributions import Floats, Ints
+
+KlKind = Literal["exact", "lower_bound"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShift:
+    """One emitted token under base and tuned. Log-probabilities, KL and entropy in nats; ranks 1-based.
+
+    `ties` counts other ids base holds exactly equal to this one. None where a number does not exist: the base has never
+    seen the id (`base_logprob`, and a KL that would be infinite), or the engine cannot know it (entropies).
+    """
+
+    id: int
+    base_rank: int
+    base_logprob: float | None
+    tuned_rank: int
+    tuned_logprob: float
+    kl_tuned_base: float | None
+    kl_base_tuned: float | None
+    ties: int
+    near_border: bool
+    base_entropy: float | None
+    tuned_entropy: float | None
+    top_base: Top
+    top_tuned: Top
+
+    @property
+    def shift_class(self) -> ShiftClass:
+        """The class under the default thresholds."""
+        return classify(self.base_rank)
+
+
+def from_logits(base: Floats, tuned: Floats, targets: Ints, *, top_k: int, border: float) -> tuple[TokenShift, ...]:
+    """Compare full next-token logits `[T, Vb]` and `[T, Vt]` at the emitted ids `[T]`; both KLs are exact.
+
+    A wider tuned vocabulary is allowed: ids the base lacks get no probability there. `border` is in nats.
+    """
+    base = _widen(base, tuned.shape[-1])
+    tuned = _widen(tuned, base.shape[-1])
+    log_base, log_tuned = distributions.log_softmax(base), distributions.log_softmax(tuned)
+    base_rank = distributions.ranks(log_base, targets)
+    tuned_rank = distributions.ranks(log_tuned, targets).rank
+    rows = np.arange(len(targets))
+    kl_tuned_base = distributions.kl_divergence(log_tuned, log_base)
+    kl_base_tuned = distributions.kl_divergence(log_base, log_tuned)
+    base_entropy, tuned_entropy = distributions.entropy(log_base), distributions.entropy(log_tuned)
+    top_base, top_tuned = distributions.top_k(log_base, top_k), distributions.top_k(log_tuned, top_k)
+    base_logprob, tuned_logprob = log_base[rows, targets], log_tuned[rows, targets]
+    return tuple(
+        TokenShift(
+            id=int(targets[t]),
+            base_rank=int(base_rank.rank[t]),
+            base_logprob=_finite(base_logprob[t]),
+            tuned_rank=int(tuned_rank[t]),
+            tuned_logprob=float(tuned_logprob[t]),
+            kl_tuned_base=_finite(kl_tuned_base[t]),
+            kl_base_tuned=_finite(kl_base_tuned[t]),
+            ties=int(base_rank.ties[t]),
+            near_border=near_border(
+                float(base_logprob[t]), int(base_rank.rank[t]), tuple(top_base.logprobs[t].tolist()), border
+            ),
+            base_entropy=float(base_entropy[t]),
+            tuned_entropy=float(tuned_entropy[t]),
+            top_base=_pairs(top_base, t),
+            top_tuned=_pairs(top_tuned, t),
+        )
+        for t in rows
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PartialView:
+    """One model's partial view of a position, as a server returns it: the emitted id's values and a top-k list."""
+
+    logprob: float
+    server_rank: int
+    top: Top
+
+    @property
+    def rank(self) -> int:
+        """1 + strictly greater among the returned entries; the server's own rank only beyond them."""
+        if self.top and self.logprob >= self.top[-1][1]:
+            return 1 + sum(logprob > self.logprob for _, logprob in self.top)
+        return self.server_rank
+
+
+def from_partial(
+    token: int, base: PartialView, tuned: PartialView, *, keep: int, border: float, width: int | None = None
+) -> TokenShift:
+    """Compare two top-k views of one position; both KLs are proven lower bounds, entropies unknown.
+
+    The bound uses whole lists (`width` entries when given); only the first `keep` are kept in the result.
+    """
+    log_base = dict(base.top[:width]) | {token: base.logprob}
+    log_tuned = dict(tuned.top[:width]) | {token: tuned.logprob}
+    top_logprobs = tuple(logprob for _, logprob in base.top)
+    return TokenShift(
+        id=token,
+        base_rank=base.rank,
+        base_logprob=base.logprob,
+        tuned_rank=tuned.rank,
+        tuned_logprob=tuned.logprob,
+        kl_tuned_base=kl_lower_bound(log_tuned, log_base),
+        kl_base_tuned=kl_lower_bound(log_base, log_tuned),
+        ties=sum(logprob == base.logprob for other, logprob in base.top if other != token),
+        near_border=near_border(base.logprob, base.rank, top_logprobs, border),
+        base_entropy=None,
+        tuned_entropy=None,
+        top_base=base.top[:keep],
+        top_tuned=tuned.top[:keep],
+    )
+
+
+def _widen(logits: Floats, width: int) -> Floats:
+    missing = width - logits.shape[-1]
+    if missing <= 0:
+        return logits
+    return np.pad(logits, ((0, 0), (0, missing)), constant_values=-np.inf)
+
+
+def _pairs(top: distributions.TopK, row: int) -> Top:
+    return tuple(zip(top.ids[row].tolist(), top.logprobs[row].tolist(), strict=True))
+
+
+def _finite(value: np.floating) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
