@@ -1,0 +1,1 @@
+"""People: signing in, invites, and who may reach which route."""

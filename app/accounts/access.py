@@ -1,0 +1,122 @@
+"""Who may reach which route. The table is the enforcement: a route without a row stops the app from starting.
+
+Rows say what kind of person a route is for; whether *this* study or presentation is theirs is decided by the query
+that loads it, which answers 404 for anybody else's.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+
+from app.db import reading
+from app.errors import AccessDeniedError, AppError
+from models import Role, User
+
+
+class Access(StrEnum):
+    """The least a person must be."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed in"
+    RESEARCHER = "researcher"
+    OWNER = "owner"
+
+
+class SignInRequiredError(AppError):
+    """Nobody is signed in, or the session ended."""
+
+    status = 401
+
+
+ACCESS: dict[tuple[str, str], Access] = {
+    ("GET", "/healthz"): Access.PUBLIC,
+    ("GET", "/readyz"): Access.PUBLIC,
+    ("GET", "/metrics"): Access.PUBLIC,
+    ("GET", "/"): Access.PUBLIC,
+    # accounts
+    ("GET", "/login"): Access.PUBLIC,
+    ("POST", "/login"): Access.PUBLIC,
+    ("POST", "/logout"): Access.SIGNED_IN,
+    ("GET", "/invite/{token}"): Access.PUBLIC,
+    ("POST", "/invite/{token}"): Access.PUBLIC,
+    # checkpoints
+    ("GET", "/checkpoints"): Access.RESEARCHER,
+    # compare
+    ("GET", "/explore"): Access.RESEARCHER,
+    ("GET", "/explore/{comparison_id}"): Access.RESEARCHER,
+    ("GET", "/explore/{comparison_id}/responses/{position}/tokens/{index}"): Access.RESEARCHER,
+    ("POST", "/compare"): Access.RESEARCHER,
+    ("GET", "/compare/{comparison_id}/stream"): Access.RESEARCHER,
+    ("POST", "/compare/{comparison_id}/stop"): Access.RESEARCHER,
+    # studies
+    ("GET", "/studies"): Access.RESEARCHER,
+    ("POST", "/studies"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/state"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/invites"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
+    # judging
+    ("GET", "/judge"): Access.SIGNED_IN,
+    ("GET", "/judge/{presentation_id}"): Access.SIGNED_IN,
+    ("POST", "/judge/{presentation_id}/draft"): Access.SIGNED_IN,
+    ("POST", "/judge/{presentation_id}/submit"): Access.SIGNED_IN,
+}
+
+_RESEARCHERS = frozenset({Role.RESEARCHER, Role.OWNER})
+_ROLES: dict[Access, frozenset[Role]] = {
+    Access.SIGNED_IN: frozenset(Role),
+    Access.RESEARCHER: _RESEARCHERS,
+    Access.OWNER: frozenset({Role.OWNER}),
+}
+
+
+def check_table(routes: Iterable[BaseRoute]) -> None:
+    """Refuse to start when a route has no row, or a row no route."""
+    served = {
+        (method, route.path) for route in routes if isinstance(route, APIRoute) for method in route.methods - {"HEAD"}
+    }
+    wrong = sorted(served ^ ACCESS.keys())
+    if wrong:
+        msg = f"the access table and the routes disagree about {wrong}"
+        raise RuntimeError(msg)
+
+
+def enforce(request: Request) -> None:
+    """Let the request through or raise 401/403; leaves the person, if any, on `request.state.user`."""
+    request.state.user = user = _signed_in(request)
+    # HEAD reaches a GET handler, so it needs that handler's row.
+    method = "GET" if request.method == "HEAD" else request.method
+    needed = ACCESS[method, request.scope["route"].path]
+    if needed is Access.PUBLIC:
+        return
+    if user is None:
+        raise SignInRequiredError("Please sign in first.")
+    if user.role not in _ROLES[needed]:
+        raise AccessDeniedError("This page is for researchers.")
+
+
+def _signed_in(request: Request) -> User | None:
+    """Load the person the signed cookie names; a disabled one, or one who signed out everywhere, is nobody."""
+    user_id = request.session.get("uid")
+    if not isinstance(user_id, str):
+        return None
+    with reading(request.app.state.database) as session:
+        user = session.get(User, user_id)
+        if user is None or user.disabled_at or user.session_version != request.session.get("version"):
+            return None
+        session.expunge(user)
+        return user
+
+
+def _current_user(request: Request) -> User:
+    user: User | None = request.state.user
+    if user is None:
+        raise SignInRequiredError("Please sign in first.")
+    return user
+
+
+CurrentUser = Annotated[User, Depends(_current_user)]

@@ -1,0 +1,1 @@
+"""Checkpoints: what the registry names and whether it can answer."""

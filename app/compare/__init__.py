@@ -1,0 +1,1 @@
+"""Explore: one prompt, several checkpoints, streamed side by side and stored."""

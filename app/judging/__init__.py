@@ -1,0 +1,1 @@
+"""Judge: what an annotator sees and answers. `blind` alone may join a presentation to its arm."""

@@ -1,0 +1,1 @@
+"""Results: exports of what was judged."""

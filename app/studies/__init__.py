@@ -1,0 +1,1 @@
+"""Studies: items, arms, pairs, generation, invites."""

@@ -1,0 +1,123 @@
+"""What an annotator is shown and what they answer; answers are append-only revisions."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint
+from sqlmodel import Field, SQLModel, UniqueConstraint
+
+from models.base import checked, new_id, now
+
+
+class PresentationState(StrEnum):
+    """A leased presentation counts towards overlap until its lease ends; submitted and skipped ones are final."""
+
+    LEASED = "leased"
+    SUBMITTED = "submitted"
+    SKIPPED = "skipped"
+    EXPIRED = "expired"
+
+
+class Side(StrEnum):
+    """Where a response stands on the page."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Preference(StrEnum):
+    """The final answer. Both ties stay apart: two good responses and two bad ones are different findings."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    TIE_GOOD = "tie_good"
+    TIE_BAD = "tie_bad"
+    CANNOT_JUDGE = "cannot_judge"
+
+
+class RevisionKind(StrEnum):
+    """A draft is work kept safe; only a submitted revision is a judgment."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+
+
+class Severity(StrEnum):
+    """How much a hallucinated span misleads."""
+
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+class Presentation(SQLModel, table=True):
+    """One item and pair leased to one annotator. The id is the opaque token they see; the arms never leave the server.
+
+    `side_order_key` is the keyed hash that drew the sides, so that anyone holding the study seed can check it.
+    """
+
+    __table_args__ = (UniqueConstraint("annotator_id", "item_id", "pair_id"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    study_id: str = Field(foreign_key="study.id", index=True)
+    item_id: str = Field(foreign_key="item.id", index=True)
+    pair_id: str = Field(foreign_key="pair.id")
+    annotator_id: str = Field(foreign_key="user.id")
+    left_arm_id: str = Field(foreign_key="arm.id")
+    right_arm_id: str = Field(foreign_key="arm.id")
+    left_response_id: str = Field(foreign_key="response.id")
+    right_response_id: str = Field(foreign_key="response.id")
+    side_order_key: str = Field(max_length=64)
+    state: PresentationState = Field(default=PresentationState.LEASED, sa_type=checked(PresentationState))
+    leased_until: datetime
+    created_at: datetime = Field(default_factory=now)
+    submitted_at: datetime | None = None
+
+
+class Revision(SQLModel, table=True):
+    """One saved version of an answer. Never updated, never deleted; the last submitted one is the judgment.
+
+    `ratings` is `{"left": {dimension: 1..5}, "right": {...}}`. Times are milliseconds.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("presentation_id", "number"),
+        UniqueConstraint("presentation_id", "idempotency_key"),
+        CheckConstraint("kind = 'draft' OR preference IS NOT NULL", name="submitted_has_preference"),
+    )
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    presentation_id: str = Field(foreign_key="presentation.id")
+    number: int
+    idempotency_key: str = Field(max_length=64)
+    kind: RevisionKind = Field(sa_type=checked(RevisionKind))
+    preference: Preference | None = Field(default=None, sa_type=checked(Preference))
+    ratings: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    comment: str = ""
+    flagged: bool = False
+    skip_reason: str = ""
+    recognised_model: bool = False
+    active_ms: int = 0
+    wall_ms: int = 0
+    guideline_version: int = 1
+    app_version: str = Field(max_length=32)
+    created_at: datetime = Field(default_factory=now)
+
+
+class Span(SQLModel, table=True):
+    """Hallucinated characters of one response, in Unicode code points over its stored text: `text[start:end] == quote`."""
+
+    __table_args__ = (CheckConstraint('"start" >= 0 AND "end" > "start"', name="span_in_order"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    revision_id: str = Field(foreign_key="revision.id", index=True)
+    position: int
+    side: Side = Field(sa_type=checked(Side))
+    start: int
+    end: int
+    quote: str
+    prefix: str
+    suffix: str
+    type: str = Field(max_length=40)
+    severity: Severity = Field(sa_type=checked(Severity))
+    note: str = ""
