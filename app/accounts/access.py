@@ -77,7 +77,7 @@ _ROLES: dict[Access, frozenset[Role]] = {
 def check_table(routes: Iterable[BaseRoute]) -> None:
     """Refuse to start when a route has no row, or a row no route."""
     served = {
-        (method, route.path) for route in routes if isinstance(route, APIRoute) for method in route.methods - {"HEAD"}
+        (method, route.path) for route in routes if isinstance(route, APIRoute) for method in (route.methods or set()) - {"HEAD"}
     }
     wrong = sorted(served ^ ACCESS.keys())
     if wrong:

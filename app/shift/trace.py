@@ -76,7 +76,7 @@ def from_logits(base: Floats, tuned: Floats, targets: Ints, *, top_k: int, borde
             top_base=_pairs(top_base, t),
             top_tuned=_pairs(top_tuned, t),
         )
-        for t in rows
+        for t in range(len(targets))
     )
 
 
