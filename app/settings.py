@@ -15,7 +15,7 @@ MIN_SECRET_LENGTH = 32
 class Settings(BaseSettings):
     """What an operator may change. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="TUNESHIFT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TUNESHIFT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(default=Path("data"), description="Folder for the database, demo checkpoints, keys and logs.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite under the data folder.")

@@ -1,0 +1,68 @@
+"""Bring a database to the newest schema, say where it stands, and copy it while it is in use."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, make_url
+
+from app.errors import ConfigurationError
+from app.settings import ROOT
+
+
+def upgrade(engine: Engine) -> None:
+    """Apply every migration that is missing; safe to call at each start."""
+    with engine.begin() as connection:
+        command.upgrade(config(connection), "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Tell whether the database has every migration."""
+    with engine.connect() as connection:
+        applied = MigrationContext.configure(connection).get_current_heads()
+        return set(applied) == set(ScriptDirectory.from_config(config(connection)).get_heads())
+
+
+def config(connection: Connection) -> Config:
+    """Build Alembic's configuration around an open connection."""
+    result = Config()
+    result.set_main_option("script_location", str(ROOT / "migrations"))
+    result.attributes["connection"] = connection
+    return result
+
+
+def check(engine: Engine) -> list[str]:
+    """List what is wrong with the database, in words; empty when it is sound and current."""
+    problems = [] if is_current(engine) else ["the schema is not current; run: tuneshift db upgrade"]
+    if engine.dialect.name != "sqlite":
+        return problems
+    with engine.connect() as connection:
+        integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        problems += [f"integrity: {line}" for line in integrity if line != "ok"]
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        problems += [f"row {row[1]} of {row[0]} points at a missing row of {row[2]}" for row in orphans]
+    return problems
+
+
+def backup(url: str, *, target: Path) -> None:
+    """Copy a SQLite database to a new file while others use it; the copy is consistent and checked.
+
+    Raises ConfigurationError for another kind of database, or when the target exists.
+    """
+    source = make_url(url)
+    if source.get_backend_name() != "sqlite" or not source.database:
+        raise ConfigurationError("Only a SQLite database is backed up here.", remedy="For PostgreSQL use pg_dump.")
+    if target.exists():
+        raise ConfigurationError(f"{target} exists already.", remedy="Name a file that does not.")
+    partial = target.with_name(f"{target.name}.partial")
+    with closing(sqlite3.connect(source.database)) as origin, closing(sqlite3.connect(partial)) as copy:
+        origin.backup(copy)
+        verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    if verdict != "ok":
+        partial.unlink()
+        raise ConfigurationError(f"The copy is damaged ({verdict}); nothing was kept.")
+    partial.replace(target)
