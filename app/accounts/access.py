@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from app.db import reading
@@ -77,7 +77,10 @@ _ROLES: dict[Access, frozenset[Role]] = {
 def check_table(routes: Iterable[BaseRoute]) -> None:
     """Refuse to start when a route has no row, or a row no route."""
     served = {
-        (method, route.path) for route in routes if isinstance(route, APIRoute) for method in (route.methods or set()) - {"HEAD"}
+        (method, str(route.path))
+        for route in iter_route_contexts(list(routes))
+        if route.path and route.methods
+        for method in route.methods - {"HEAD"}
     }
     wrong = sorted(served ^ ACCESS.keys())
     if wrong:

@@ -1,0 +1,137 @@
+"""How failures reach a person: a page, a toast inside the page, or JSON; decided here and nowhere else."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from app.errors import AppError
+from app.web.templates import is_htmx, render
+
+log = structlog.get_logger(__name__)
+
+_UNAUTHORIZED = 401
+_NOT_FOUND = 404
+_TITLES = {
+    400: "That request could not be read",
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Something changed meanwhile",
+    410: "No longer valid",
+    413: "Too large",
+    422: "Something is missing or wrong",
+    429: "Too many attempts",
+    500: "Something went wrong on our side",
+    502: "A model could not answer",
+    503: "Not ready yet",
+    504: "A model took too long",
+}
+_SENTENCES = {
+    404: "There is nothing at this address, or it is not yours to see.",
+    405: "This address does not take that kind of request.",
+    413: "What you sent is larger than this page accepts (2 MiB).",
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Register the handlers; exceptions nobody foresaw are caught by `RequestMiddleware`."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+def error_response(request: Request, error: AppError) -> Response:
+    """Answer with a failure the app explains."""
+    if error.status == _UNAUTHORIZED:
+        return _sign_in_first(request, error)
+    return _answer(request, status=error.status, message=error.message, remedy=error.remedy)
+
+
+def unexpected_response(request: Request, request_id: str) -> Response:
+    """Answer 500 without a word about what failed; the log has it under the same id."""
+    remedy = f"Try again; if it stays, tell whoever runs this server the code {request_id}."
+    return _answer(request, status=500, message="The server met an error it did not expect.", remedy=remedy)
+
+
+def safe_next(target: str) -> str:
+    """Return `target` when it is a path on this site, else the home page."""
+    parts = urlsplit(target)
+    inside = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return target if inside and target.isprintable() and "\\" not in target else "/"
+
+
+def _on_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - registered for this class only
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request failed", status=error.status, error=str(error))
+    return error_response(request, error)
+
+
+def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    message = _SENTENCES.get(error.status_code, str(error.detail))
+    response = _answer(request, status=error.status_code, message=message)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    first = error.errors()[0]
+    place = first["loc"][0] if first["loc"] else "request"
+    if place == "path":
+        return _answer(request, status=_NOT_FOUND, message=_SENTENCES[_NOT_FOUND])
+    return _answer(request, status=422, message=_field_sentence(first))
+
+
+def _field_sentence(problem: dict[str, Any]) -> str:
+    """Name the field and what is wrong with it, without repeating what was sent."""
+    field = " → ".join(str(part) for part in problem["loc"][1:]) or "the request"
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{field}: {reason[:1].lower()}{reason[1:]}."
+
+
+def _sign_in_first(request: Request, error: AppError) -> Response:
+    """Lead to the sign-in page and back; only a path on this site comes along."""
+    if is_htmx(request):
+        current = urlsplit(request.headers.get("HX-Current-URL", "/"))
+        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": _login_url(current.path, current.query)})
+    if request.method == "GET" and not _wants_json(request) and not _wants_stream(request):
+        return RedirectResponse(_login_url(request.url.path, request.url.query), status_code=303)
+    return _answer(request, status=_UNAUTHORIZED, message=error.message, remedy=error.remedy)
+
+
+def _login_url(path: str, query: str) -> str:
+    target = safe_next(f"{path}?{query}" if query else path)
+    return "/login" if target == "/" else f"/login?next={quote(target, safe='/')}"
+
+
+def _answer(request: Request, *, status: int, message: str, remedy: str = "") -> Response:
+    if _wants_json(request):
+        body = {"error": {"status": status, "message": message, "remedy": remedy}}
+        return JSONResponse(body, status_code=status, headers={"Vary": "HX-Request, Accept"})
+    if _wants_stream(request):
+        return PlainTextResponse(f"{message} {remedy}".strip(), status_code=status)
+    title = _TITLES.get(status, "That did not work")
+    if not is_htmx(request):
+        return render(request, "errors/page.html", status_code=status, title=title, message=message, remedy=remedy)
+    response = render(request, "errors/_toast.html", status_code=status, title=title, message=message, remedy=remedy)
+    response.headers["HX-Retarget"] = "#toasts"
+    response.headers["HX-Reswap"] = "beforeend"
+    return response
+
+
+def _wants_json(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+def _wants_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")

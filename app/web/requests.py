@@ -1,0 +1,89 @@
+"""What surrounds every request: an id for the log and the error page, a count, and a last resort for the unforeseen."""
+
+import secrets
+import time
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import InvalidInputError
+from app.web.errors import unexpected_response
+
+log = structlog.get_logger(__name__)
+
+METRICS = CollectorRegistry()
+REQUESTS = Counter("tuneshift_requests", "Requests answered.", ("method", "route", "status"), registry=METRICS)
+DURATION = Histogram(
+    "tuneshift_request_seconds", "Time to the first byte of an answer, seconds.", ("route",), registry=METRICS
+)
+STREAMS_OPEN = Gauge("tuneshift_streams_open", "Event streams open now.", registry=METRICS)
+JUDGMENTS_SAVED = Counter("tuneshift_judgments_saved", "Revisions acknowledged.", ("kind",), registry=METRICS)
+
+
+class RequestMiddleware:
+    """Pure ASGI: gives the request its id, counts its answer, and turns an unforeseen exception into a 500 page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app; the id is in the log lines, in `X-Request-ID`, and on the error page."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(6)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                _count(scope, status=status, seconds=time.perf_counter() - started)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_counted)
+            except Exception:
+                log.exception("unexpected error", method=scope["method"], route=_route(scope))
+                if status:
+                    # The answer has begun: only breaking it off tells the client that it is incomplete.
+                    raise
+                await unexpected_response(Request(scope), request_id)(scope, receive, send_counted)
+
+
+def _count(scope: Scope, *, status: int, seconds: float) -> None:
+    route = _route(scope)
+    REQUESTS.labels(scope["method"], route, str(status)).inc()
+    DURATION.labels(route).observe(seconds)
+
+
+def _route(scope: Scope) -> str:
+    """Name the route, not the path: paths hold ids and tokens, and would grow the metrics without end."""
+    path: str = getattr(scope.get("route"), "path", "")
+    return path or ("/static" if scope["path"].startswith("/static/") else "unmatched")
+
+
+async def refuse_unstorable(request: Request) -> None:
+    """Refuse text no database can keep: NUL and unpaired surrogates, in the address or in a form."""
+    if _unstorable(request.url.path) or "%00" in request.scope["query_string"].decode("latin-1"):
+        raise InvalidInputError("The address contains a NUL character.")
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return
+    form = await request.form()
+    for name, value in form.multi_items():
+        if _unstorable(name) or (isinstance(value, str) and _unstorable(value)):
+            raise InvalidInputError(
+                f"{name[:40]!r} contains a character that cannot be stored (NUL or half of a surrogate pair).",
+                remedy="Remove it and send the form again.",
+            )
+
+
+def _unstorable(text: str) -> bool:
+    return "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,69 @@
+// The shell: theme switch, menus, toasts, and what htmx does with errors. Features bring their own modules.
+
+const root = document.documentElement;
+
+function currentTheme() {
+  return root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const next = currentTheme() === "dark" ? "light" : "dark";
+    root.dataset.theme = next;
+    try {
+      localStorage.setItem("tuneshift-theme", next);
+    } catch {
+      // Without storage the choice lasts for this page.
+    }
+  });
+}
+
+// An open menu closes on Escape and on a click elsewhere, as people expect of menus.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  event.target.closest?.("[data-toast-close]")?.closest("[data-toast]")?.remove();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+/** Say something in words at the edge of the page. Kinds: ok, info, warn, error; errors stay until dismissed. */
+export function toast(text, kind = "ok") {
+  const region = document.getElementById("toasts");
+  const element = document.createElement("div");
+  element.className = `toast toast-${kind}`;
+  element.dataset.toast = "";
+  element.setAttribute("role", kind === "error" ? "alert" : "status");
+  const words = document.createElement("div");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "btn btn-quiet btn-icon";
+  close.dataset.toastClose = "";
+  close.setAttribute("aria-label", "Dismiss");
+  close.textContent = "×";
+  element.append(words, close);
+  region.append(element);
+  if (kind !== "error") setTimeout(() => element.remove(), 6000);
+}
+
+// Our own error answers name where they belong; anything else (a proxy's page, say) must not land in the page.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.status >= 400 && xhr.getResponseHeader("HX-Retarget")) event.detail.shouldSwap = true;
+});
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.getResponseHeader("HX-Retarget") || xhr.getResponseHeader("HX-Redirect")) return;
+  toast(`The server answered ${xhr.status}. Nothing was changed; please try again.`, "error");
+});
+document.addEventListener("htmx:sendError", () => {
+  toast("The server could not be reached. Check the connection and try again.", "error");
+});

@@ -1,0 +1,121 @@
+"""What tests share: a data folder, a database with its tables, the app, and the people who use it.
+
+Alice owns the server and the study, Bob judges in it, Carol is a researcher who has nothing to do with it.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from itsdangerous import TimestampSigner
+from sqlalchemy import Engine
+from sqlmodel import SQLModel
+
+from app.db import connect, writing
+from app.main import create_app
+from app.settings import Settings
+from models import Role, Study, User
+from tests.factories import make_member, make_study, make_user
+from tests.scripted_engine import ScriptedEngines
+from tests.scripted_engine import scripted_engines as build_scripted_engines
+
+ORIGIN = "http://testserver"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data", public_url=ORIGIN)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Engine]:
+    engine = connect(settings.resolved_database_url)
+    SQLModel.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def scripted_engines(tmp_path: Path) -> ScriptedEngines:
+    return build_scripted_engines(tmp_path / "tokenizer")
+
+
+@pytest.fixture
+def app(settings: Settings, database: Engine, scripted_engines: ScriptedEngines) -> FastAPI:
+    return create_app(settings, engines=scripted_engines)
+
+
+@pytest.fixture
+def alice(database: Engine) -> User:
+    with writing(database) as session:
+        return make_user(session, email="alice@example.org", name="Alice", role=Role.OWNER)
+
+
+@pytest.fixture
+def bob(database: Engine) -> User:
+    with writing(database) as session:
+        return make_user(session, email="bob@example.org", name="Bob", role=Role.ANNOTATOR)
+
+
+@pytest.fixture
+def carol(database: Engine) -> User:
+    with writing(database) as session:
+        return make_user(session, email="carol@example.org", name="Carol", role=Role.RESEARCHER)
+
+
+@pytest.fixture
+def study(database: Engine, alice: User, bob: User) -> Study:
+    with writing(database) as session:
+        study = make_study(session, owner=alice)
+        make_member(session, study=study, user=bob)
+        return study
+
+
+@pytest.fixture
+def client_for(app: FastAPI) -> Iterator[Callable[..., TestClient]]:
+    """Open clients: `client_for()` for nobody, `client_for(user)` signed in as that user."""
+    with ExitStack() as stack:
+        shared = stack.enter_context(TestClient(app))
+
+        def open_client(user: User | None = None) -> TestClient:
+            # One lifespan serves all: later clients borrow the started app.
+            client = TestClient(app, headers={"Origin": ORIGIN}, follow_redirects=False)
+            client.portal = shared.portal
+            if user is not None:
+                session = {"uid": user.id, "version": user.session_version}
+                value = TimestampSigner(app.state.secret).sign(base64.b64encode(json.dumps(session).encode()))
+                client.cookies.set("tuneshift_session", value.decode())
+            return client
+
+        yield open_client
+
+
+@pytest.fixture
+def anonymous(client_for) -> TestClient:
+    return client_for()
+
+
+@pytest.fixture
+def researcher(client_for, alice: User) -> TestClient:
+    return client_for(alice)
+
+
+@pytest.fixture
+def annotator(client_for, bob: User) -> TestClient:
+    return client_for(bob)
+
+
+@pytest.fixture
+def stranger(client_for, carol: User) -> TestClient:
+    return client_for(carol)
+
+
+@pytest.fixture(params=[False, True], ids=["page", "htmx"])
+def htmx(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Headers to send: none, or those of an htmx request. Every page test that takes it runs both ways."""
+    return {"HX-Request": "true"} if request.param else {}

@@ -1,0 +1,67 @@
+"""Rows for tests: plain functions that add one valid row and let any field be said otherwise."""
+
+import hashlib
+from typing import Any
+
+from sqlmodel import Session
+
+from models import Arm, Item, Membership, Pair, Response, Role, Study, StudyState, User
+
+PASSWORD = "correct horse battery"
+
+
+def add(session: Session, row: Any) -> Any:
+    session.add(row)
+    session.flush()
+    return row
+
+
+def make_user(session: Session, **over: Any) -> User:
+    values = {"email": "someone@example.org", "name": "Someone", "role": Role.ANNOTATOR} | over
+    return add(session, User(**values))
+
+
+def make_study(session: Session, *, owner: User, **over: Any) -> Study:
+    values = {
+        "slug": "kettles",
+        "name": "Kettles",
+        "seed": "seed-1",
+        "state": StudyState.OPEN,
+        "created_by": owner.id,
+        "guidelines": "Judge what is written, not how long it is.",
+    } | over
+    return add(session, Study(**values))
+
+
+def make_member(session: Session, *, study: Study, user: User, pid: str = "a00000000001") -> Membership:
+    return add(session, Membership(study_id=study.id, user_id=user.id, pid=pid))
+
+
+def make_item(session: Session, *, study: Study, position: int = 0, **over: Any) -> Item:
+    values = {"study_id": study.id, "position": position, "prompt": f"Prompt {position}"} | over
+    return add(session, Item(**values))
+
+
+def make_arm(session: Session, *, study: Study, name: str = "base", **over: Any) -> Arm:
+    decoding = {"max_tokens": 64, "temperature": 0.0, "seed": 0}
+    values = {"study_id": study.id, "name": name, "checkpoint": name, "decoding": decoding} | over
+    return add(session, Arm(**values))
+
+
+def make_pair(session: Session, *, study: Study, first: Arm, second: Arm) -> Pair:
+    return add(session, Pair(study_id=study.id, first_arm_id=first.id, second_arm_id=second.id))
+
+
+def make_response(session: Session, *, checkpoint: str = "base", **over: Any) -> Response:
+    text = over.get("text", "An answer.")
+    values = {
+        "checkpoint": checkpoint,
+        "prompt": "Prompt 0",
+        "prompt_ids": [80],
+        "text": text,
+        "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "token_ids": list(text.encode()),
+        "finish": "stop",
+        "run": {"engine": "scripted"},
+    } | over
+    return add(session, Response(**values))
