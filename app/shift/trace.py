@@ -95,6 +95,11 @@ class PartialView:
             return 1 + sum(logprob > self.logprob for _, logprob in self.top)
         return self.server_rank
 
+    def known(self, token: int, width: int | None) -> dict[int, float]:
+        """Log-probabilities of the first `width` entries and of the emitted id, unless that has no mass at all."""
+        own = {token: self.logprob} if math.isfinite(self.logprob) else {}
+        return dict(self.top[:width]) | own
+
 
 def from_partial(
     token: int, base: PartialView, tuned: PartialView, *, keep: int, border: float, width: int | None = None
@@ -103,17 +108,16 @@ def from_partial(
 
     The bound uses whole lists (`width` entries when given); only the first `keep` are kept in the result.
     """
-    log_base = dict(base.top[:width]) | {token: base.logprob}
-    log_tuned = dict(tuned.top[:width]) | {token: tuned.logprob}
+    log_base, log_tuned = base.known(token, width), tuned.known(token, width)
     top_logprobs = tuple(logprob for _, logprob in base.top)
     return TokenShift(
         id=token,
         base_rank=base.rank,
-        base_logprob=base.logprob,
+        base_logprob=base.logprob if token in log_base else None,
         tuned_rank=tuned.rank,
         tuned_logprob=tuned.logprob,
-        kl_tuned_base=kl_lower_bound(log_tuned, log_base),
-        kl_base_tuned=kl_lower_bound(log_base, log_tuned),
+        kl_tuned_base=kl_lower_bound(log_tuned, log_base) if token in log_base else None,
+        kl_base_tuned=kl_lower_bound(log_base, log_tuned) if token in log_tuned else None,
         ties=sum(logprob == base.logprob for other, logprob in base.top if other != token),
         near_border=near_border(base.logprob, base.rank, top_logprobs, border),
         base_entropy=None,
