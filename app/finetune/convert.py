@@ -1,7 +1,7 @@
 """Turn a quantised GGUF file into a folder that every engine can load."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -54,9 +54,7 @@ def _plain(config: PretrainedConfig) -> PretrainedConfig:
 
 
 def _model(gguf: Path) -> PreTrainedModel:
-    quantised = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-    )
+    quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     model = type(quantised)(_plain(quantised.config)).to(torch.float32)
     model.load_state_dict(quantised.state_dict(), strict=True)
     model.tie_weights()
@@ -65,7 +63,7 @@ def _model(gguf: Path) -> PreTrainedModel:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
+def _quiet() -> Iterator[None]:
     transformers_logging.disable_progress_bar()
     try:
         yield

@@ -36,9 +36,7 @@ def locked(path: Path, *, doing: str) -> Iterator[None]:
         try:
             _acquire(handle)
         except OSError as error:
-            raise BusyError(
-                f"another process is already {doing} (it holds {path}); wait for it to finish"
-            ) from error
+            raise BusyError(f"another process is already {doing} (it holds {path}); wait for it to finish") from error
         yield
 
 
@@ -54,6 +52,8 @@ def _fsync(path: Path) -> None:
 
 def _fsync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)  # safetensors writes for its owner alone, a server may run as another user
         _fsync(path)
     _fsync(folder)
 
