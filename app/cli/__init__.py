@@ -1,1 +1,42 @@
+"""The command line. Exit codes: 0 done, 1 a check failed, 2 your input cannot be used, 3 a model could not answer."""
 
+import sys
+
+import typer
+from rich.console import Console
+
+from app.cli import checkpoints, database, demo, finetune, people, serve, studies
+from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
+
+cli = typer.Typer(
+    name="tuneshift",
+    help="What tuning shifted, token by token, and what people think of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for module in (serve, demo, checkpoints, finetune, studies, people):
+    module.add_to(cli)
+cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
+
+_INPUT = (InvalidInputError, NotFoundError, ConfigurationError)
+
+
+def main() -> None:
+    """Run a command; a failure we can explain becomes one sentence on standard error and an exit code."""
+    try:
+        cli()
+    except AppError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(error.message, style="bold red", markup=False)
+        if error.remedy:
+            console.print(error.remedy, markup=False)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: AppError) -> int:
+    """Name the exit code of a failure: 2 for what was asked, 3 for a model, 1 for the rest."""
+    if isinstance(error, _INPUT):
+        return 2
+    return 3 if isinstance(error, EngineError) else 1

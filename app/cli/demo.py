@@ -1,0 +1,79 @@
+"""`tuneshift demo`: from nothing to a served page, each step with its progress."""
+
+import asyncio
+from contextlib import ExitStack
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+
+from app import migrate
+from app.cli import serve
+from app.cli.common import console, opened_engines
+from app.db import connect
+from app.demo.build import build_demo
+from app.demo.progress import bars
+from app.demo.seed import add_demo_study, answer_demo_study, demo_links
+from app.settings import Settings
+
+
+class EngineKind(StrEnum):
+    """Who runs the demo's checkpoints."""
+
+    LOCAL = "local"
+    VLLM = "vllm"
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Register the command."""
+    cli.command()(demo)
+
+
+def demo(
+    engine: Annotated[EngineKind, typer.Option(help="In-process, or vLLM servers started beside the app.")] = (
+        EngineKind.LOCAL
+    ),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8000,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Build everything and stop.")] = False,
+) -> None:
+    """Build the demo (base, LoRA and full fine-tuning, a study with responses) and serve it."""
+    settings = Settings()
+    settings = settings.model_copy(
+        update={"public_url": f"http://{host}:{port}", "checkpoints": settings.data_dir / "checkpoints.toml"}
+    )
+    with bars() as progress:
+        build = build_demo(settings.data_dir, progress=progress)
+    database = connect(settings.resolved_database_url)
+    migrate.upgrade(database)
+    slug = add_demo_study(database, weights=build.fingerprint)
+    with ExitStack() as stack:
+        if engine is EngineKind.VLLM and not no_serve:
+            settings = _behind_vllm(settings, stack)
+        asyncio.run(_answer(settings, slug))
+        if no_serve:
+            console.print(f"The demo is built in {settings.data_dir.resolve()}", soft_wrap=True)
+            return
+        links = demo_links(database, settings, slug)
+        database.dispose()
+        console.print(
+            Panel.fit(
+                f"[bold]Researcher[/]  {links.researcher}\n[bold]Annotator[/]   {links.annotator}",
+                title="Tuneshift is ready: open a link (each works once; Ctrl+C stops)",
+            ),
+            soft_wrap=True,
+        )
+        serve.run(settings, host=host, port=port)
+
+
+def _behind_vllm(settings: Settings, stack: ExitStack) -> Settings:
+    raise NotImplementedError
+
+
+async def _answer(settings: Settings, slug: str) -> None:
+    database = connect(settings.resolved_database_url)
+    with bars() as progress:
+        async with opened_engines(settings) as engines:
+            await answer_demo_study(database, engines, slug, progress=progress)
+    database.dispose()

@@ -1,0 +1,66 @@
+"""`tuneshift finetune`: make a LoRA or a full-parameter fine-tuning of a base."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import JsonOption, RegistryOption, console, print_json, settings_for
+from app.demo.progress import bars
+from app.engines.registry import load_registry
+from app.errors import ConfigurationError, InvalidInputError
+from app.finetune.recipe import Method, RecipeError, default_recipe
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Register the command."""
+    cli.command()(finetune)
+
+
+def finetune(
+    method: Annotated[Method, typer.Argument(help="lft (LoRA) or sft (every parameter).")],
+    base: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help="A base of the registry, or a model folder.")],
+    data: Annotated[Path, typer.Option(help="Tuning set: Alpaca, ShareGPT, messages or Dolly; JSON or JSONL.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it appears when complete.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the tuning set.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Instances per optimiser step.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest instance, in tokens.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the LoRA matrices.")] = None,
+    alpha: Annotated[int | None, typer.Option(help="Scale of the LoRA matrices.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes initialisation and order.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
+    checkpoints: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tune a base on instruction-answer pairs; the same data and seed give the same weights."""
+    choices = {"epochs": epochs, "lr": lr, "batch": batch, "max_tokens": max_tokens, "seed": seed, "dtype": dtype}
+    if method == "lft":
+        choices |= {"rank": rank, "alpha": alpha}
+    try:
+        recipe = default_recipe(method, **choices)
+    except RecipeError as error:
+        raise InvalidInputError(str(error)) from error
+    from app.finetune.train import finetune as tune  # noqa: PLC0415  torch is for those who train
+
+    with bars() as progress:
+        report = tune(
+            method=method, base=_base(base, checkpoints), data=data, out=out, recipe=recipe, progress=progress
+        )
+    if json:
+        print_json(report.as_dict())
+        return
+    console.print(f"Wrote {out}: loss {report.losses[0]:.3f} to {report.losses[-1]:.3f}", soft_wrap=True)
+
+
+def _base(name_or_path: str, registry: Path | None) -> Path:
+    folder = Path(name_or_path)
+    if (folder / "config.json").is_file():
+        return folder
+    try:
+        found = load_registry(settings_for(registry).resolved_checkpoints).get(name_or_path)
+    except ConfigurationError as error:
+        raise InvalidInputError(
+            f"{name_or_path} is neither a model folder nor a checkpoint.", remedy=str(error)
+        ) from error
+    return Path(found.model)

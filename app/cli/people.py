@@ -1,0 +1,55 @@
+"""`tuneshift user` and `tuneshift invite`: let people in."""
+
+from typing import Annotated
+
+import typer
+
+from app.accounts.queries import add_user, create_invite, invite_url
+from app.cli.common import JsonOption, console, opened_database, print_json
+from app.db import writing
+from app.settings import Settings
+from app.studies.queries import find_study
+from models import Role
+
+users = typer.Typer(no_args_is_help=True)
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Register the commands."""
+    cli.add_typer(users, name="user", help="Add people who run studies.")
+    cli.command()(invite)
+
+
+@users.command()
+def add(
+    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    role: Annotated[Role, typer.Option(help="What they may do.")] = Role.RESEARCHER,
+    name: Annotated[str, typer.Option(help="How pages call them; else the e-mail.")] = "",
+) -> None:
+    """Add a person and print the link with which they sign in and choose a password."""
+    settings = Settings()
+    with opened_database(settings) as database, writing(database) as session:
+        user = add_user(session, email=email, name=name or email, role=role)
+        token = create_invite(session, role=role, user_id=user.id, days=settings.invite_days)
+    console.print(invite_url(settings, token), soft_wrap=True)
+
+
+def invite(
+    study: Annotated[str, typer.Argument(help="The study's short name.")],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many links; each works once.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Print single-use links that bring annotators into a study."""
+    settings = Settings()
+    with opened_database(settings) as database, writing(database) as session:
+        found = find_study(session, study)
+        tokens = [
+            create_invite(session, role=Role.ANNOTATOR, study_id=found.id, days=settings.invite_days)
+            for _ in range(count)
+        ]
+    links = [invite_url(settings, token) for token in tokens]
+    if json:
+        print_json({"study": study, "links": links})
+        return
+    for link in links:
+        console.print(link, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""Put the demo study into the database: a researcher, the twenty prompts, three arms, one pair to judge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from app.accounts.queries import add_user, create_invite, find_user, invite_url
+from app.db import writing
+from app.demo.content import demo_guidelines, demo_prompts
+from app.engines.open import Engines
+from app.settings import Settings
+from app.studies.generate import generate_missing
+from app.studies.queries import NewArm, change_state, create_study, get_study
+from models import Arm, Role, Study, StudyState
+
+SLUG = "demo"
+RESEARCHER = "researcher@demo.example"
+ARMS = ("base", "lft", "sft")
+# What an annotator compares; base is generated so that its answers can be read and traced beside them.
+PAIRS = (("lft", "sft"),)
+DECODING = {"max_tokens": 160, "temperature": 0.0, "seed": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Fresh single-use links to the demo."""
+
+    researcher: str
+    annotator: str
+
+
+def add_demo_study(database: Engine, *, weights: str) -> str:
+    """Add the demo study for these weights unless it is there; returns its slug.
+
+    `weights` is a fingerprint of the three checkpoints. Responses are never replaced, so rebuilt weights get a study of
+    their own beside the old one.
+    """
+    with writing(database) as session:
+        owner = find_user(session, email=RESEARCHER)
+        if owner is None:
+            owner = add_user(session, email=RESEARCHER, name="Demo researcher", role=Role.OWNER)
+        taken = session.exec(select(Study.slug)).all()
+        own = f"{SLUG}-{weights[:8]}"
+        if own in taken or (SLUG in taken and _made_from(session) == weights):
+            return own if own in taken else SLUG
+        slug = own if SLUG in taken else SLUG
+        create_study(
+            session,
+            name="Demo: LFT against SFT",
+            slug=slug,
+            seed="tuneshift-demo",
+            prompts=[prompt.prompt for prompt in demo_prompts()],
+            arms=[NewArm(name=name, checkpoint=name, decoding={**DECODING, "weights": weights}) for name in ARMS],
+            pairs=PAIRS,
+            guidelines=demo_guidelines(),
+            overlap=2,
+            created_by=owner.id,
+        )
+        return slug
+
+
+async def answer_demo_study(database: Engine, engines: Engines, slug: str, *, progress: Callable[..., object]) -> int:
+    """Generate what the demo study lacks and open it; returns how many responses were added."""
+    added = await generate_missing(database, engines, slug, progress=progress)
+    with writing(database) as session:
+        study = get_study(session, slug)
+        if study.state is StudyState.DRAFT:
+            change_state(session, study, StudyState.OPEN)
+    return added
+
+
+def demo_links(database: Engine, settings: Settings, slug: str) -> Links:
+    """Draw a link that signs the demo's researcher in, and one that invites an annotator."""
+    with writing(database) as session:
+        owner = find_user(session, email=RESEARCHER)
+        study = get_study(session, slug)
+        researcher = create_invite(
+            session, role=Role.OWNER, user_id=owner.id if owner else None, days=settings.invite_days
+        )
+        annotator = create_invite(session, role=Role.ANNOTATOR, study_id=study.id, days=settings.invite_days)
+    return Links(researcher=invite_url(settings, researcher), annotator=invite_url(settings, annotator))
+
+
+def _made_from(session: Session) -> str | None:
+    study = session.exec(select(Study).where(Study.slug == SLUG)).one()
+    arm = session.exec(select(Arm).where(Arm.study_id == study.id)).first()
+    return arm.decoding.get("weights") if arm else None
