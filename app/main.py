@@ -4,16 +4,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
 from app.accounts.access import check_table, enforce
+from app.accounts.throttle import LoginThrottle
 from app.db import connect
+from app.engines.registry import Registry, load_registry
+from app.errors import ConfigurationError
 from app.settings import Settings, load_secret
 from app.web.csrf import CSRFMiddleware
 from app.web.errors import add_error_handlers
@@ -57,6 +62,8 @@ def create_app(settings: Settings | None = None, *, engines: Any | None = None) 
     app.state.settings = settings
     app.state.secret = secret
     app.state.engines = engines
+    app.state.registry_problem = ""
+    app.state.login_throttle = LoginThrottle()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     routers = _routers()
@@ -77,15 +84,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     app.state.database = connect(settings.resolved_database_url)
     given = app.state.engines
-    if given is None and find_spec("app.engines.open"):
-        app.state.engines = await _open_engines(settings)
+    if given is None:
+        app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     try:
         yield
     finally:
-        if given is None and app.state.engines is not None:
+        if given is None:
             await app.state.engines.aclose()
         app.state.database.dispose()
 
 
-async def _open_engines(settings: Settings) -> Any:
-    raise NotImplementedError
+def _open_engines(settings: Settings) -> tuple[Any, str]:
+    """Open what the registry names; one that is missing or wrong leaves the app without checkpoints, and says why."""
+    from app.engines.open import open_engines
+
+    path = settings.resolved_checkpoints
+    try:
+        return open_engines(load_registry(path), settings), ""
+    except ConfigurationError as error:
+        log.warning("no checkpoints", reason=str(error))
+        return open_engines(Registry(path=path, checkpoints=MappingProxyType({})), settings), str(error)

@@ -5,6 +5,7 @@ Alice owns the server and the study, Bob judges in it, Carol is a researcher who
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +15,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from itsdangerous import TimestampSigner
 from sqlalchemy import Engine
-from sqlmodel import SQLModel
 
+from app import migrate
 from app.db import connect, writing
 from app.main import create_app
 from app.settings import Settings
@@ -32,10 +33,23 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path / "data", public_url=ORIGIN)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every migration applied, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "tuneshift.db"
+    engine = connect(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Engine]:
+def database(settings: Settings, migrated_file: Path) -> Iterator[Engine]:
+    settings.data_dir.mkdir(parents=True)
+    shutil.copy(migrated_file, settings.data_dir / "tuneshift.db")
     engine = connect(settings.resolved_database_url)
-    SQLModel.metadata.create_all(engine)
     yield engine
     engine.dispose()
 

@@ -61,6 +61,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
     # judging
     ("GET", "/judge"): Access.SIGNED_IN,
+    ("POST", "/judge/next"): Access.SIGNED_IN,
     ("GET", "/judge/{presentation_id}"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/draft"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/submit"): Access.SIGNED_IN,

@@ -1,19 +1,19 @@
 """The pages that belong to no feature: the door, and what tells an operator how the server is."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.web.readiness import database_parts, model_parts
 from app.web.requests import METRICS
+from app.web.session import home_of
 from app.web.templates import render
-from models import Role, User
+from models import User
 
 router = APIRouter()
-
-
-def home_of(user: User) -> str:
-    """Name the page a person starts on."""
-    return "/judge" if user.role == Role.ANNOTATOR else "/explore"
 
 
 @router.get("/")
@@ -29,6 +29,17 @@ def home(request: Request) -> Response:
 def healthz() -> PlainTextResponse:
     """Say that the process answers."""
     return PlainTextResponse("ok")
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Say per part whether it works; 503 only without a usable database, since stored work needs no model."""
+    state = request.app.state
+    stored = await run_in_threadpool(database_parts, state.database)
+    parts = stored | await model_parts(state)
+    ready = all(part.ok for part in stored.values())
+    body = {"ready": ready, "parts": {name: asdict(part) for name, part in parts.items()}}
+    return JSONResponse(body, status_code=200 if ready else 503)
 
 
 @router.get("/metrics")

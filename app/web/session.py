@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from app.settings import Settings
-from models import User
+from models import Role, User
 
 
 def cookie_name(settings: Settings) -> str:
@@ -22,3 +22,8 @@ def sign_out(request: Request) -> None:
     """End the session in this browser."""
     request.session.clear()
     request.state.user = None
+
+
+def home_of(user: User) -> str:
+    """Name the page a person starts on."""
+    return "/judge" if user.role == Role.ANNOTATOR else "/explore"

@@ -1,0 +1,160 @@
+"""People, invitations and memberships in the database. Nothing here commits."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlmodel import Session, col, select, update
+
+from app.accounts.passwords import hash_password
+from app.accounts.rules import email_problem, name_problem, normalise_email, password_problem, pseudonym
+from app.errors import AppError, ConflictError, InvalidInputError, NotFoundError
+from app.settings import Settings
+from models import Invite, Membership, Role, Study, User
+from models.base import now
+
+_TOKEN_BYTES = 32
+_RANKS = {Role.ANNOTATOR: 0, Role.RESEARCHER: 1, Role.OWNER: 2}
+
+
+class InviteGoneError(AppError):
+    """The link was good once."""
+
+    status = 410
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInvite:
+    """An invitation that can still be accepted, as its page shows it. `guest` is the person it signs in, if any."""
+
+    id: str
+    role: Role
+    study_id: str | None
+    study_name: str | None
+    guest_id: str | None
+    guest_name: str | None
+    guest_may_set_password: bool
+
+
+def add_user(session: Session, *, email: str, name: str, role: Role, password: str | None = None) -> User:
+    """Add a person; without a password they sign in by link only.
+
+    Raises InvalidInputError naming the field, ConflictError when the address is taken.
+    """
+    email, name = normalise_email(email), name.strip()
+    problem = email_problem(email) or name_problem(name) or ("" if password is None else password_problem(password))
+    if problem:
+        raise InvalidInputError(problem)
+    if find_user(session, email=email) is not None:
+        raise ConflictError(f"There is already an account for {email}.")
+    user = User(email=email, name=name, role=role, password_hash=None if password is None else hash_password(password))
+    session.add(user)
+    session.flush()
+    return user
+
+
+def find_user(session: Session, *, email: str) -> User | None:
+    """Look a person up by address, however it is written."""
+    return session.exec(select(User).where(User.email == normalise_email(email))).one_or_none()
+
+
+def create_invite(
+    session: Session,
+    *,
+    role: Role,
+    days: int,
+    study_id: str | None = None,
+    user_id: str | None = None,
+    created_by: str | None = None,
+) -> str:
+    """Add a single-use invitation and return its token, which is not kept: only its hash is.
+
+    With `user_id` the link signs that person in; with `study_id` it makes whoever accepts a member.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    session.add(
+        Invite(
+            token_sha256=_hash(token),
+            role=role,
+            study_id=study_id,
+            user_id=user_id,
+            created_by=created_by,
+            expires_at=now() + timedelta(days=days),
+        )
+    )
+    session.flush()
+    return token
+
+
+def invite_url(settings: Settings, token: str) -> str:
+    """Write the link to send to a person."""
+    return f"{settings.public_url.rstrip('/')}/invite/{token}"
+
+
+def find_invite(session: Session, token: str) -> OpenInvite:
+    """Look up an invitation. Raises NotFoundError for an unknown link, InviteGoneError for a used or expired one."""
+    invite = session.exec(select(Invite).where(Invite.token_sha256 == _hash(token))).one_or_none()
+    if invite is None:
+        raise NotFoundError(
+            "This link is not one we know.", remedy="Check that it was copied whole, to its last letter."
+        )
+    if invite.used_at is not None:
+        raise InviteGoneError(
+            "This link has been used; each works once.", remedy="Sign in with your password, or ask for a new link."
+        )
+    if invite.expires_at <= now():
+        raise InviteGoneError("This link has expired.", remedy="Ask the person who sent it for a new one.")
+    study = session.get(Study, invite.study_id) if invite.study_id else None
+    guest = session.get(User, invite.user_id) if invite.user_id else None
+    if guest is not None and guest.disabled_at is not None:
+        raise InviteGoneError("The account this link belongs to is switched off.", remedy="Ask whoever runs the study.")
+    return OpenInvite(
+        id=invite.id,
+        role=invite.role,
+        study_id=invite.study_id,
+        study_name=study.name if study else None,
+        guest_id=invite.user_id,
+        guest_name=guest.name if guest else None,
+        guest_may_set_password=guest is not None and guest.password_hash is None,
+    )
+
+
+def accept_invite(session: Session, invite: OpenInvite, *, user: User, secret: str) -> None:
+    """Use an invitation up, once, for `user`: they get its study and at least its role.
+
+    Raises InviteGoneError when someone else was first.
+    """
+    # Compare and set: two people opening one link at once cannot both pass.
+    used = session.execute(
+        update(Invite)
+        .where(col(Invite.id) == invite.id, col(Invite.used_at).is_(None))
+        .values(used_at=now(), used_by=user.id)
+    )
+    if used.rowcount != 1:  # type: ignore[attr-defined]
+        raise InviteGoneError("This link has just been used.", remedy="Ask for a new one if it was not you.")
+    if _RANKS[invite.role] > _RANKS[user.role]:
+        user.role = invite.role
+        session.add(user)
+    if invite.study_id is not None:
+        join_study(session, study_id=invite.study_id, user_id=user.id, secret=secret)
+
+
+def join_study(session: Session, *, study_id: str, user_id: str, secret: str) -> Membership:
+    """Make a person a member of a study, once, under their pseudonym there."""
+    member = session.get(Membership, (study_id, user_id))
+    if member is None:
+        pid = pseudonym(secret, study_id=study_id, user_id=user_id)
+        member = Membership(study_id=study_id, user_id=user_id, pid=pid)
+        session.add(member)
+        session.flush()
+    return member
+
+
+def end_sessions(session: Session, *, user_id: str) -> None:
+    """End every session of a person, in every browser."""
+    session.execute(update(User).where(col(User.id) == user_id).values(session_version=User.session_version + 1))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()
