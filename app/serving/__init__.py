@@ -1,0 +1,1 @@
+"""Start, watch and stop the vLLM servers that serve a registry's checkpoints."""
