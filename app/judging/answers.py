@@ -1,0 +1,200 @@
+"""Saving an answer: append a revision, once per attempt, never over a newer one. The caller's transaction commits."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+from sqlmodel import Session, col, select
+
+from app.errors import ConflictError, InvalidInputError
+from app.judging.forms import SentAnswer
+from app.judging.queries import has_place, own_presentation, renew, texts_of
+from app.judging.rules import (
+    AnchoredSpan,
+    BadSpanError,
+    MarkedSpan,
+    anchor_spans,
+    missing_answers,
+    ordered_ratings,
+)
+from models import (
+    Preference,
+    Presentation,
+    PresentationState,
+    Revision,
+    RevisionKind,
+    Severity,
+    Side,
+    Span,
+    Study,
+    StudyState,
+    User,
+)
+
+APP_VERSION = version("tuneshift")
+
+_SHUT = {
+    StudyState.DRAFT: "This study has not been opened yet.",
+    StudyState.PAUSED: "This study is paused, so nothing can be saved now.",
+    StudyState.CLOSED: "This study is closed, so answers can no longer change.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A revision that is stored: its number and the moment, UTC."""
+
+    revision: int
+    saved_at: datetime
+
+
+class StaleAnswerError(ConflictError):
+    """The answer was made from a revision that is no longer the newest; `current` is."""
+
+    def __init__(self, current: Saved) -> None:
+        """Say which revision came between."""
+        super().__init__(
+            f"Revision {current.revision} of this answer was saved elsewhere, perhaps in another tab.",
+            remedy="Load that one, or keep yours as the newer revision.",
+        )
+        self.current = current
+
+
+def save_answer(
+    session: Session,
+    token: str,
+    annotator: User,
+    answer: SentAnswer,
+    kind: RevisionKind,
+    now: datetime,
+    *,
+    lease: timedelta,
+) -> Saved:
+    """Store a draft or submitted revision of the annotator's own presentation; a retried attempt is stored once.
+
+    Raises NotFoundError, InvalidInputError (spans that do not fit, answers missing), StaleAnswerError, and
+    ConflictError where the study is shut or the place was given to others.
+    """
+    presentation, study = own_presentation(session, token, annotator)
+    session.exec(select(Presentation.id).where(Presentation.id == token).with_for_update()).one()
+    stored = session.exec(
+        select(Revision).where(Revision.presentation_id == token, Revision.idempotency_key == answer.idempotency_key)
+    ).first()
+    if stored is not None:
+        return _replayed(stored, kind)
+    if study.state != StudyState.OPEN:
+        raise ConflictError(_SHUT[study.state], remedy="Your work is kept in this browser.")
+    newest = _newest(session, token)
+    if answer.base_revision != (newest.number if newest else 0):
+        raise StaleAnswerError(_saved(newest) if newest else Saved(0, now))
+    spans = _fitting_spans(session, presentation, answer)
+    if kind == RevisionKind.SUBMITTED:
+        _settle(session, presentation, study, answer, now)
+    else:
+        renew(session, presentation, study, now, lease=lease)
+    revision = _append(session, presentation, study, answer, kind, now)
+    if spans is None:
+        _keep_spans(session, newest, revision)
+    else:
+        session.add_all(_span_rows(spans, revision))
+    session.flush()
+    return Saved(revision.number, now)
+
+
+def _replayed(stored: Revision, kind: RevisionKind) -> Saved:
+    if stored.kind != kind:
+        raise ConflictError("This attempt was stored already, as something else. Reload the page.")
+    return _saved(stored)
+
+
+def _newest(session: Session, token: str) -> Revision | None:
+    query = select(Revision).where(Revision.presentation_id == token).order_by(col(Revision.number).desc()).limit(1)
+    return session.exec(query).first()
+
+
+def _saved(revision: Revision) -> Saved:
+    moment = revision.created_at
+    return Saved(revision.number, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _fitting_spans(session: Session, presentation: Presentation, answer: SentAnswer) -> list[AnchoredSpan] | None:
+    if answer.spans is None:
+        return None
+    try:
+        return anchor_spans([MarkedSpan(**span.model_dump()) for span in answer.spans], texts_of(session, presentation))
+    except BadSpanError as error:
+        raise InvalidInputError(str(error), remedy="Reload the page and mark it again.") from error
+
+
+def _settle(session: Session, presentation: Presentation, study: Study, answer: SentAnswer, now: datetime) -> None:
+    """Give the presentation its final state, or say why it cannot have one."""
+    missing = missing_answers(answer.preference, answer.by_side(), answer.skip_reason)
+    if missing:
+        raise InvalidInputError(f"Still missing: {', '.join(missing)}.")
+    if not answer.is_skip and not has_place(session, presentation, study, now):
+        raise ConflictError(
+            "Your reservation of this item ran out, and others have judged it since. "
+            "Your answers are kept as a draft, but they will not be counted.",
+            remedy="Please go on with the next item.",
+        )
+    presentation.state = PresentationState.SKIPPED if answer.is_skip else PresentationState.SUBMITTED
+    presentation.submitted_at = presentation.submitted_at or now
+    session.add(presentation)
+
+
+def _append(
+    session: Session,
+    presentation: Presentation,
+    study: Study,
+    answer: SentAnswer,
+    kind: RevisionKind,
+    now: datetime,
+) -> Revision:
+    revision = Revision(
+        presentation_id=presentation.id,
+        number=answer.base_revision + 1,
+        idempotency_key=answer.idempotency_key,
+        kind=kind,
+        preference=Preference(answer.preference) if answer.preference else None,
+        ratings=ordered_ratings(answer.by_side()),
+        comment=answer.comment.strip(),
+        flagged=answer.flagged,
+        skip_reason=answer.skip_reason.strip() if answer.is_skip else "",
+        recognised_model=answer.recognised_model,
+        active_ms=answer.active_ms,
+        wall_ms=answer.wall_ms,
+        guideline_version=study.guideline_version,
+        app_version=APP_VERSION,
+        created_at=now,
+    )
+    session.add(revision)
+    session.flush()
+    return revision
+
+
+def _span_rows(spans: list[AnchoredSpan], revision: Revision) -> list[Span]:
+    return [
+        Span(
+            revision_id=revision.id,
+            position=position,
+            side=Side(span.side),
+            start=span.start,
+            end=span.end,
+            quote=span.quote,
+            prefix=span.prefix,
+            suffix=span.suffix,
+            type=span.type,
+            severity=Severity(span.severity),
+            note=span.note.strip(),
+        )
+        for position, span in enumerate(spans, start=1)
+    ]
+
+
+def _keep_spans(session: Session, newest: Revision | None, revision: Revision) -> None:
+    if newest is None:
+        return
+    query = select(Span).where(Span.revision_id == newest.id).order_by(col(Span.position))
+    session.add_all(
+        Span(**span.model_dump(exclude={"id", "revision_id"}), revision_id=revision.id) for span in session.exec(query)
+    )

@@ -1,0 +1,180 @@
+"""The researcher's studies: list, make, look into, open and close, invite annotators."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlmodel import Session, col, func, select
+
+from app.accounts.access import CurrentUser
+from app.accounts.queries import create_invite, invite_url
+from app.db import ReadSession, WriteSession
+from app.errors import AppError, InvalidInputError
+from app.results.export import TABLES
+from app.studies.coverage import arm_coverage, missing_responses, pair_progress
+from app.studies.forms import StudyForm, new_arms, study_form, whole_number
+from app.studies.queries import TRANSITIONS, change_state, create_study, every_pair, get_study, studies_of
+from app.studies.rules import BadPromptsError, named_arms, read_prompts
+from app.web.templates import render
+from models import Arm, Invite, Item, Membership, Role, Study, StudyState, User
+from models.base import now
+
+router = APIRouter()
+
+MAX_INVITES = 50
+_ACTIONS = {StudyState.OPEN: "Open", StudyState.PAUSED: "Pause", StudyState.CLOSED: "Close"}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A study in the list."""
+
+    id: str
+    name: str
+    slug: str
+    state: str
+    items: int
+    judged: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRow:
+    """An invite in the list; its link itself was shown once."""
+
+    created_at: datetime
+    expires_at: datetime
+    state: str
+
+
+@router.get("/studies")
+def list_studies(request: Request, session: ReadSession, user: CurrentUser) -> Response:
+    """List the studies of a researcher, with the form for a new one."""
+    return _list_page(request, session, user, StudyForm(checkpoints=tuple(_known(request))))
+
+
+def _list_page(request: Request, session: Session, user: User, form: StudyForm, *, status_code: int = 200) -> Response:
+    rows = [_row(session, study) for study in studies_of(session, user)]
+    return render(
+        request, "studies/list.html", status_code=status_code, studies=rows, form=form, checkpoints=_known(request)
+    )
+
+
+def _known(request: Request) -> list[str]:
+    return list(request.app.state.engines.registry.checkpoints)
+
+
+def _row(session: Session, study: Study) -> StudyRow:
+    items = session.exec(select(func.count()).select_from(Item).where(Item.study_id == study.id)).one()
+    progress = pair_progress(session, study)
+    return StudyRow(
+        id=study.id,
+        name=study.name,
+        slug=study.slug,
+        state=study.state.value,
+        items=items,
+        judged=sum(pair.judged for pair in progress),
+        wanted=sum(pair.wanted for pair in progress),
+    )
+
+
+@router.post("/studies")
+def add_study(
+    request: Request, session: WriteSession, user: CurrentUser, form: Annotated[StudyForm, Depends(study_form)]
+) -> Response:
+    """Make a draft study of pasted prompts; with anything wrong, show the form again and store nothing."""
+    settings = request.app.state.settings
+    try:
+        arms = new_arms(form, known=set(_known(request)), limit=settings.max_new_tokens)
+        study = create_study(
+            session,
+            name=form.name,
+            slug=form.address,
+            prompts=read_prompts(form.prompts, max_chars=settings.max_prompt_chars),
+            arms=arms,
+            pairs=every_pair([arm.name for arm in arms]),
+            guidelines=form.guidelines,
+            overlap=whole_number("Judgments per item", form.overlap, largest=100),
+            created_by=user.id,
+        )
+    except BadPromptsError as error:
+        return _refused(request, session, user, replace(form, problems=tuple(error.problems)), 422)
+    except AppError as error:
+        return _refused(request, session, user, replace(form, problems=(str(error),)), error.status)
+    return RedirectResponse(f"/studies/{study.id}", status_code=303)
+
+
+def _refused(request: Request, session: Session, user: User, form: StudyForm, status_code: int) -> Response:
+    session.rollback()
+    return _list_page(request, session, user, form, status_code=status_code)
+
+
+@router.get("/studies/{study_id}")
+def show_study(request: Request, session: ReadSession, user: CurrentUser, study_id: str) -> Response:
+    """Show a study to its researcher."""
+    return _study_page(request, session, get_study(session, study_id, user))
+
+
+def _study_page(request: Request, session: Session, study: Study, *, links: tuple[str, ...] = ()) -> Response:
+    arms = session.exec(select(Arm.name).where(Arm.study_id == study.id)).all()
+    return render(
+        request,
+        "studies/study.html",
+        study=study,
+        items=session.exec(select(Item).where(Item.study_id == study.id).order_by(col(Item.position))).all(),
+        arms=arm_coverage(session, study.id),
+        pairs=pair_progress(session, study),
+        missing=len(missing_responses(session, study.id)),
+        annotators=session.exec(select(func.count()).where(Membership.study_id == study.id)).one(),
+        invites=_invites(session, study.id),
+        links=links,
+        actions=[(state.value, _ACTIONS[state]) for state in TRANSITIONS[study.state]],
+        leaks=named_arms(f"{study.name}\n{study.guidelines}", arms),
+        tables=TABLES,
+    )
+
+
+def _invites(session: Session, study_id: str) -> list[InviteRow]:
+    query = select(Invite).where(Invite.study_id == study_id).order_by(col(Invite.created_at).desc(), col(Invite.id))
+    return [
+        InviteRow(invite.created_at, invite.expires_at, _invite_state(invite, now())) for invite in session.exec(query)
+    ]
+
+
+def _invite_state(invite: Invite, moment: datetime) -> str:
+    if invite.used_at is not None:
+        return "used"
+    expires = invite.expires_at if invite.expires_at.tzinfo else invite.expires_at.replace(tzinfo=UTC)
+    return "open" if expires > moment else "expired"
+
+
+@router.post("/studies/{study_id}/state")
+def set_state(
+    session: WriteSession, user: CurrentUser, study_id: str, state: Annotated[str, Form(max_length=20)]
+) -> Response:
+    """Open, pause or close a study."""
+    study = get_study(session, study_id, user)
+    if state not in set(StudyState):
+        raise InvalidInputError(f"A study cannot be {state!r}.", remedy="It can be open, paused or closed.")
+    change_state(session, study, StudyState(state))
+    return RedirectResponse(f"/studies/{study.id}", status_code=303)
+
+
+@router.post("/studies/{study_id}/invites")
+def add_invites(
+    request: Request,
+    session: WriteSession,
+    user: CurrentUser,
+    study_id: str,
+    count: Annotated[str, Form(max_length=10)] = "1",
+) -> Response:
+    """Make single-use invite links and show them once; only their hashes are kept."""
+    study = get_study(session, study_id, user)
+    settings = request.app.state.settings
+    tokens = [
+        create_invite(session, role=Role.ANNOTATOR, days=settings.invite_days, study_id=study.id, created_by=user.id)
+        for _ in range(whole_number("Number of invites", count, largest=MAX_INVITES))
+    ]
+    return _study_page(request, session, study, links=tuple(invite_url(settings, token) for token in tokens))

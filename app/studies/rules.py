@@ -1,0 +1,137 @@
+"""Reading prompts that a researcher pasted, and checking what a study is called. Pure; every refusal names its row."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+MAX_PROMPTS = 10_000
+MAX_ERRORS_SHOWN = 8
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class BadPromptsError(ValueError):
+    """Pasted prompts cannot be used; `problems` names each row and why. Nothing of them was kept."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep the problems apart for a list, joined for a sentence."""
+        shown = problems[:MAX_ERRORS_SHOWN]
+        if len(problems) > len(shown):
+            shown.append(f"{len(problems) - len(shown)} more rows have problems.")
+        super().__init__(" ".join(shown))
+        self.problems = shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    prompt: object
+
+
+def read_prompts(text: str, *, max_chars: int) -> list[str]:
+    """Read prompts from JSON Lines (`{"prompt": …}`), CSV with a `prompt` column, or one per line; blanks are skipped.
+
+    Raises BadPromptsError naming every row that is empty, too long, no text, or a repetition.
+    """
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    for row in _reader(text)(text, problems):
+        problem = _problem(row, seen, max_chars)
+        if problem:
+            problems.append(f"Row {row.number} {problem}.")
+        else:
+            seen[str(row.prompt)] = row.number
+    if not problems and not seen:
+        problems.append("There are no prompts. Paste at least one.")
+    if len(seen) > MAX_PROMPTS:
+        problems.append(f"There are {len(seen)} prompts; a study takes at most {MAX_PROMPTS}.")
+    if problems:
+        raise BadPromptsError(problems)
+    return list(seen)
+
+
+def _problem(row: _Row, seen: dict[str, int], max_chars: int) -> str:
+    prompt = row.prompt
+    if not isinstance(prompt, str):
+        return "has no text under `prompt`"
+    if not prompt.strip():
+        return "is empty"
+    if "\0" in prompt:
+        return "contains a NUL character"
+    if len(prompt) > max_chars:
+        return f"has {len(prompt)} characters; the limit is {max_chars}"
+    if prompt in seen:
+        return f"repeats row {seen[prompt]}"
+    return ""
+
+
+def _reader(text: str) -> Callable[[str, list[str]], Iterator[_Row]]:
+    head = text.lstrip("\ufeff \t\r\n")
+    if head.startswith("{"):
+        return _json_lines
+    first = next(csv.reader([head.splitlines()[0]]), []) if head else []
+    return _csv if "prompt" in (name.strip() for name in first) else _plain
+
+
+def _json_lines(text: str, problems: list[str]) -> Iterator[_Row]:
+    # Not splitlines(): a JSON string may hold U+2028 and its like unescaped.
+    for number, line in enumerate(text.lstrip("\ufeff").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"Row {number} is not JSON: {error}.")
+            continue
+        yield _Row(number, record.get("prompt") if isinstance(record, dict) else None)
+
+
+def _csv(text: str, problems: list[str]) -> Iterator[_Row]:
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff \t\r\n"), newline=""), strict=True)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+    try:
+        for number, record in enumerate(reader, start=2):
+            yield _Row(number, record["prompt"])
+    except csv.Error as error:
+        problems.append(f"The CSV breaks off after line {reader.line_num}: {error}.")
+
+
+def _plain(text: str, _problems: list[str]) -> Iterator[_Row]:
+    for number, line in enumerate(text.lstrip("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
+        if line.strip():
+            yield _Row(number, line.strip())
+
+
+def slug_of(name: str) -> str:
+    """Make an address out of a name: lower-case letters, digits and single hyphens, at most 80."""
+    words = re.findall(r"[a-z0-9]+", name.casefold())
+    return "-".join(words)[:80].strip("-")
+
+
+def is_slug(text: str) -> bool:
+    """Tell whether a text can be a study's address."""
+    return len(text) <= 80 and _SLUG.fullmatch(text) is not None  # noqa: PLR2004  the column's width
+
+
+def named_arms(text: str, names: Iterable[str]) -> list[str]:
+    """List the names that stand in a text as words of their own; such a text would tell annotators who wrote what."""
+    return [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)]
+
+
+DEFAULT_GUIDELINES = """\
+Read the prompt, then both responses to the end. Judge what is written, not how long it is or who might have written it.
+
+Rate each response on its own from 1 (worst) to 5 (best):
+Helpfulness: does it do what was asked?
+Clarity: is it well ordered and easy to follow?
+Factuality: are its claims right, as far as you can tell? You may look things up.
+Depth: does it go as deep as the question deserves?
+Engagement: is it natural and pleasant to read?
+
+Mark every passage that is wrong, invented or contradicts the prompt. Minor: it hardly misleads. Major: it does.
+
+Only then say which response is better. If both are about equal, say whether both are good or both are bad. \
+If you cannot judge, say why; that is a useful answer too."""
