@@ -37,13 +37,13 @@ class Engines:
         return self._tokenizers[folder]
 
     async def verify(self, name: str) -> SelfCheck:
-        """Run the self-check of a checkpoint; a local engine shows the result in its status from then on."""
+        """Run the self-check of a checkpoint; its engine shows the result in its status from then on."""
         checkpoint = self.registry.get(name)
         tokenizer = await asyncio.to_thread(self.tokenizer_for, name)
         prompt_ids = tokenizer.render(CHECK_PROMPT, template=checkpoint.template)
-        check = await self_check(self.for_checkpoint(name), name, reference=checkpoint.base, prompt_ids=prompt_ids)
-        if checkpoint.is_local:
-            self.local.remember(check)
+        engine = self.local if checkpoint.is_local else self.vllm
+        check = await self_check(engine, name, reference=checkpoint.base, prompt_ids=prompt_ids)
+        engine.remember(check)
         return check
 
     async def aclose(self) -> None:

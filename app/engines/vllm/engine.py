@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 
+from app.engines.check import SelfCheck
 from app.engines.protocol import CheckpointStatus, EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint
 from app.engines.vllm.client import (
@@ -75,6 +76,7 @@ class VllmEngine:
         self._largest_k = dict.fromkeys(self._servers, BOUND_K)
         self._leaking: dict[str, str] = {}
         self._isolated: set[str] = set()
+        self._checks: dict[str, SelfCheck] = {}
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
 
     def server(self, checkpoint: str) -> Server:
@@ -221,11 +223,20 @@ class VllmEngine:
             return CheckpointStatus(checkpoint=checkpoint.name, ready=False, detail=leak)
         kind = f"adapter on {model.parent!r}" if model.parent else "full model"
         doubt = "; not yet probed for adapters leaking into the base" if self._doubtful(checkpoint, found) else ""
-        return CheckpointStatus(checkpoint=checkpoint.name, ready=True, detail=f"{where}, {kind}{doubt}")
+        detail = f"{where}, {kind}{doubt}"
+        check = self._checks.get(checkpoint.name)
+        if check is None:
+            return CheckpointStatus(checkpoint=checkpoint.name, ready=True, detail=detail)
+        detail = f"{detail}; {check.detail}"
+        return CheckpointStatus(checkpoint=checkpoint.name, ready=True, detail=detail, verified=check.passed)
 
     def _doubtful(self, checkpoint: Checkpoint, found: ServerState) -> bool:
         shared = any(model.parent for model in found.models.values())
         return shared and is_before(found.version, FIRST_ISOLATED_VERSION) and checkpoint.engine not in self._isolated
+
+    def remember(self, check: SelfCheck) -> None:
+        """Show the result of a self-check in the status from now on."""
+        self._checks[check.checkpoint] = check
 
     def record_isolation(self, checkpoint: str, *, leak: str) -> None:
         """Keep what the probe found about the server of a checkpoint; with a leak its checkpoints are refused."""
