@@ -2,24 +2,30 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
+from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.throttle import LoginThrottle
+from app.compare.live import LiveRuns
+from app.checkpoints import routes as checkpoints
+from app.compare import routes as compare
 from app.db import connect
+from app.engines.open import Engines, open_engines
 from app.engines.registry import Registry, load_registry
 from app.errors import ConfigurationError
+from app.judging import routes as judging
+from app.results import routes as results
 from app.settings import Settings, load_secret
+from app.studies import routes as studies
+from app.web import pages
 from app.web.csrf import CSRFMiddleware
 from app.web.errors import add_error_handlers
 from app.web.headers import HeadersMiddleware
@@ -31,10 +37,18 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 _SECONDS_PER_DAY = 86_400
-_ROUTERS = ("web.pages", "accounts", "checkpoints", "compare", "studies", "judging", "results")
+_ROUTERS = (
+    pages.router,
+    accounts.router,
+    checkpoints.router,
+    compare.router,
+    studies.router,
+    judging.router,
+    results.router,
+)
 
 
-def create_app(settings: Settings | None = None, *, engines: Any | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, engines: Engines | None = None) -> FastAPI:
     """Build the app. `engines` replaces those the registry names; the app closes only what it opened itself."""
     settings = settings or Settings()
     secret = load_secret(settings)
@@ -66,17 +80,10 @@ def create_app(settings: Settings | None = None, *, engines: Any | None = None) 
     app.state.login_throttle = LoginThrottle()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    routers = _routers()
-    for router in routers:
+    for router in _ROUTERS:
         app.include_router(router)
-    if len(routers) == len(_ROUTERS):
-        check_table(app.routes)
+    check_table(app.routes)
     return app
-
-
-def _routers() -> list[APIRouter]:
-    names = [f"app.{name}" if "." in name else f"app.{name}.routes" for name in _ROUTERS]
-    return [import_module(name).router for name in names if find_spec(name)]
 
 
 @asynccontextmanager
@@ -86,18 +93,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     given = app.state.engines
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
+    app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
     try:
         yield
     finally:
+        await app.state.live_runs.aclose()
         if given is None:
             await app.state.engines.aclose()
         app.state.database.dispose()
 
 
-def _open_engines(settings: Settings) -> tuple[Any, str]:
+def _open_engines(settings: Settings) -> tuple[Engines, str]:
     """Open what the registry names; one that is missing or wrong leaves the app without checkpoints, and says why."""
-    from app.engines.open import open_engines
-
     path = settings.resolved_checkpoints
     try:
         return open_engines(load_registry(path), settings), ""

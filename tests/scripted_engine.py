@@ -143,6 +143,12 @@ class ScriptedEngines:
         self.registry.get(name)
         return self.engine.tokenizer
 
+    async def verify(self, name: str) -> None:
+        script = self.engine.scripts[self.registry.get(name).name]
+        if script.error is not None:
+            raise script.error
+        script.verified = True
+
     async def aclose(self) -> None:
         self.closed = True
 

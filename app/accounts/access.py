@@ -45,6 +45,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/invite/{token}"): Access.PUBLIC,
     # checkpoints
     ("GET", "/checkpoints"): Access.RESEARCHER,
+    ("POST", "/checkpoints/check"): Access.RESEARCHER,
     # compare
     ("GET", "/explore"): Access.RESEARCHER,
     ("GET", "/explore/{comparison_id}"): Access.RESEARCHER,
@@ -75,15 +76,19 @@ _ROLES: dict[Access, frozenset[Role]] = {
 }
 
 
-def check_table(routes: Iterable[BaseRoute]) -> None:
-    """Refuse to start when a route has no row, or a row no route."""
-    served = {
-        (method, str(route.path))
+def served(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
+    """List the method and path of every route, those of included routers too."""
+    return {
+        (method, route.path)
         for route in iter_route_contexts(list(routes))
         if route.path and route.methods
         for method in route.methods - {"HEAD"}
     }
-    wrong = sorted(served ^ ACCESS.keys())
+
+
+def check_table(routes: Iterable[BaseRoute]) -> None:
+    """Refuse to start when a route has no row, or a row no route."""
+    wrong = sorted(served(routes) ^ ACCESS.keys())
     if wrong:
         msg = f"the access table and the routes disagree about {wrong}"
         raise RuntimeError(msg)

@@ -1,5 +1,6 @@
 """Slow down guessing: attempts per account and per client in a sliding window, in this process's memory."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -45,7 +46,7 @@ class LoginThrottle:
             attempts.popleft()
         if len(attempts) < limit:
             return
-        minutes = int((attempts[0] + WINDOW_S - now) // 60) + 1
+        minutes = math.ceil((attempts[0] + WINDOW_S - now) / 60)
         raise TooManyRequestsError(
             "Too many attempts to sign in.",
             remedy=f"Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or ask for a sign-in link.",

@@ -1,9 +1,13 @@
 """Which checkpoints there are, and whether they can answer."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from app.checkpoints.rows import rows
+from app.engines.open import Engines
 from app.web.readiness import checkpoint_states
 from app.web.templates import render
 
@@ -13,7 +17,7 @@ router = APIRouter()
 @router.get("/checkpoints")
 async def checkpoints_page(request: Request) -> Response:
     """List the registry with what each engine says now; asynchronous because engines are asked, not the database."""
-    engines = request.app.state.engines
+    engines: Engines = request.app.state.engines
     states = await checkpoint_states(engines)
     return await run_in_threadpool(
         render,
@@ -23,3 +27,11 @@ async def checkpoints_page(request: Request) -> Response:
         registry=str(engines.registry.path),
         problem=request.app.state.registry_problem,
     )
+
+
+@router.post("/checkpoints/check")
+async def check(request: Request, name: Annotated[str, Form()] = "") -> Response:
+    """Run a checkpoint's self-check now; its result stays on the page until the server stops."""
+    engines: Engines = request.app.state.engines
+    await engines.verify(name)
+    return RedirectResponse("/checkpoints", status_code=303)

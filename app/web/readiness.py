@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Engine as Database
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import migrate
+from app.engines.open import Engines
 from app.engines.protocol import CheckpointStatus, Engine, EngineStatus
-
-if TYPE_CHECKING:
-    from app.engines.open import Engines
 
 STATUS_TIMEOUT_S = 5.0
 
@@ -39,7 +37,7 @@ class Part:
     detail: str
 
 
-async def checkpoint_states(engines: "Engines") -> Mapping[str, CheckpointState]:
+async def checkpoint_states(engines: Engines) -> Mapping[str, CheckpointState]:
     """Ask every engine how its checkpoints are, all at once; one that does not answer in time is not ready."""
     by_engine: dict[int, tuple[Engine, list[str]]] = {}
     for name in engines.registry.checkpoints:

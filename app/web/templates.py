@@ -1,7 +1,7 @@
 """Pages and fragments: one strict, always-escaping Jinja environment."""
 
 import hashlib
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fastapi import Request
@@ -34,7 +34,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
 
 def fragment(name: str, **context: Any) -> str:
     """Render a template outside a request, for server-sent events."""
-    return environment.get_template(name).render(**context)
+    return environment().get_template(name).render(**context)
 
 
 def is_htmx(request: Request) -> bool:
@@ -56,11 +56,15 @@ def _digest(path: str, _changed: int) -> str:
     return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]
 
 
-environment = Environment(
-    loader=FileSystemLoader(ROOT / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-environment.globals["static_url"] = static_url
+@cache
+def environment() -> Environment:
+    """Build the Jinja environment, once: strict about missing names, escaping everything."""
+    result = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    result.globals["static_url"] = static_url
+    return result
