@@ -14,72 +14,86 @@ Ints = NDArray[np.int64]
 _BLOCK = 64
 
 
+class Distribution(NamedTuple):
+    """Next-token distributions, one per row: probabilities and their logarithms, both `[T, V]`."""
+
+    p: Floats
+    log_p: Floats
+
+
+def distribution(logits: Floats) -> Distribution:
+    """Normalise logits `[T, V]`, keeping their dtype; -inf stays -inf and has probability 0."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    total = exponentials.sum(axis=-1, keepdims=True, dtype=np.float64)
+    exponentials /= total.astype(logits.dtype)
+    shifted -= np.log(total).astype(logits.dtype)
+    return Distribution(p=exponentials, log_p=shifted)
+
+
 def log_softmax(logits: Floats) -> Floats:
     """Normalise logits `[T, V]` into log-probabilities of the same shape and dtype; -inf stays -inf."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    normaliser: Floats = np.log(np.exp(shifted).sum(axis=-1, keepdims=True, dtype=np.float64))
-    result: Floats = shifted - normaliser.astype(shifted.dtype)
-    return result
+    return distribution(logits).log_p
 
 
-class Ranks(NamedTuple):
-    """1-based ranks `[T]` and, per position, how many *other* ids share the target's value exactly."""
+def ranks(scores: Floats, targets: Ints) -> Ints:
+    """Rank targets `[T]` in scores `[T, V]`, 1-based: 1 + the number of ids strictly greater.
 
-    rank: Ints
-    ties: Ints
-
-
-def ranks(scores: Floats, targets: Ints) -> Ranks:
-    """Rank targets `[T]` in scores `[T, V]`: 1 + the number of ids strictly greater (logits or log-probabilities)."""
+    Give it logits: normalising in float32 rounds close values together.
+    """
     own = np.take_along_axis(scores, targets[:, None], axis=-1)
-    greater = (scores > own).sum(axis=-1)
-    equal = (scores == own).sum(axis=-1)
-    return Ranks(rank=(greater + 1).astype(np.int64), ties=(equal - 1).astype(np.int64))
+    greater: Ints = np.count_nonzero(scores > own, axis=-1).astype(np.int64)
+    return greater + 1
 
 
-def kl_divergence(log_p: Floats, log_q: Floats) -> NDArray[np.float64]:
+def ties(scores: Floats, targets: Ints) -> Ints:
+    """Count, per row, the *other* ids that share the target's score exactly, `[T]`."""
+    own = np.take_along_axis(scores, targets[:, None], axis=-1)
+    equal: Ints = np.count_nonzero(scores == own, axis=-1).astype(np.int64)
+    return equal - 1
+
+
+def kl_divergence(p: Distribution, q: Distribution) -> NDArray[np.float64]:
     """KL(p || q) per row in nats over the whole vocabulary, `[T]`; inf where p has mass and q has none.
 
-    Definition: sum of p (ln p - ln q). Summed in float64; the rounding of float32 inputs is clipped at 0.
+    Definition: sum of p (ln p - ln q). The rounding of float32 inputs is clipped at 0.
     """
-    # Two ids without mass on either side differ by nan; 0 ln 0 is 0.
-    with np.errstate(invalid="ignore"):
-        gap = np.where(np.isneginf(log_p), 0.0, log_p - log_q) if np.isneginf(log_q).any() else log_p - log_q
-    return np.maximum(_expectation(log_p, gap), 0.0)
+    if _is_finite(p) and _is_finite(q):
+        gap = p.log_p - q.log_p
+    else:
+        # Where p has no mass the term is 0, also where q has none either (0 ln 0 is 0).
+        gap = np.subtract(p.log_p, q.log_p, out=np.zeros_like(p.log_p), where=p.p > 0)
+    return np.maximum(_expectation(p, gap), 0.0)
 
 
-def entropy(log_p: Floats) -> NDArray[np.float64]:
+def entropy(p: Distribution) -> NDArray[np.float64]:
     """Shannon entropy per row in nats, `[T]`."""
-    return -_expectation(log_p, log_p)
+    values = p.log_p if _is_finite(p) else np.where(p.p > 0, p.log_p, 0.0)
+    return -_expectation(p, values)
 
 
-def _expectation(log_p: Floats, values: Floats) -> NDArray[np.float64]:
-    if np.isneginf(log_p).any():
-        values = np.where(np.isneginf(log_p), 0.0, values)
-    result: NDArray[np.float64] = np.einsum("tv,tv->t", np.exp(log_p), values, dtype=np.float64)
+def _is_finite(p: Distribution) -> bool:
+    return bool(p.log_p.min() > -np.inf)
+
+
+def _expectation(p: Distribution, values: Floats) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = np.vecdot(p.p, values).astype(np.float64)
     return result
 
 
-class TopK(NamedTuple):
-    """The k most probable ids per row, descending; equal values by ascending id. Both `[T, k]`."""
+def top_k(scores: Floats, k: int) -> Ints:
+    """Return the ids of the k largest columns per row, descending, equal values by ascending id; `[T, min(k, V)]`.
 
-    ids: Ints
-    logprobs: Floats
-
-
-def top_k(log_p: Floats, k: int) -> TopK:
-    """Pick the k largest columns per row without sorting the vocabulary; k is capped at V.
-
-    The k-th largest of the block maxima bounds the k-th largest value from below, so only the few columns at or above
-    it need sorting.
+    The vocabulary is not sorted: the k-th largest of the block maxima bounds the k-th largest value from below, so only
+    the few columns at or above it need sorting.
     """
-    width = log_p.shape[-1]
+    width = scores.shape[-1]
     k = min(k, width)
     starts = np.arange(0, width, max(1, min(_BLOCK, width // k)))
-    maxima = np.maximum.reduceat(log_p, starts, axis=-1)
+    maxima = np.maximum.reduceat(scores, starts, axis=-1)
     floors = np.partition(maxima, len(starts) - k, axis=-1)[:, -k]
-    ids = np.empty((len(log_p), k), dtype=np.int64)
-    for t, (row, floor) in enumerate(zip(log_p, floors, strict=True)):
+    ids = np.empty((len(scores), k), dtype=np.int64)
+    for t, (row, floor) in enumerate(zip(scores, floors, strict=True)):
         candidates = np.flatnonzero(row >= floor)
         ids[t] = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
-    return TopK(ids=ids, logprobs=np.take_along_axis(log_p, ids, axis=-1))
+    return ids

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.shift import distributions
 from app.shift.align import Top, kl_lower_bound
-from app.shift.classes import ShiftClass, classify, near_border
+from app.shift.classes import DEFAULT_THRESHOLDS, ShiftClass, classify, near_border
 from app.shift.distributions import Floats, Ints
 
 KlKind = Literal["exact", "lower_bound"]
@@ -49,34 +49,36 @@ def from_logits(base: Floats, tuned: Floats, targets: Ints, *, top_k: int, borde
     """
     base = _widen(base, tuned.shape[-1])
     tuned = _widen(tuned, base.shape[-1])
-    log_base, log_tuned = distributions.log_softmax(base), distributions.log_softmax(tuned)
-    base_rank = distributions.ranks(log_base, targets)
-    tuned_rank = distributions.ranks(log_tuned, targets).rank
+    base_rank, ties = distributions.ranks(base, targets), distributions.ties(base, targets)
+    tuned_rank = distributions.ranks(tuned, targets)
+    p_base, p_tuned = distributions.distribution(base), distributions.distribution(tuned)
+    kl_tuned_base = distributions.kl_divergence(p_tuned, p_base)
+    kl_base_tuned = distributions.kl_divergence(p_base, p_tuned)
+    base_entropy, tuned_entropy = distributions.entropy(p_base), distributions.entropy(p_tuned)
     rows = np.arange(len(targets))
-    kl_tuned_base = distributions.kl_divergence(log_tuned, log_base)
-    kl_base_tuned = distributions.kl_divergence(log_base, log_tuned)
-    base_entropy, tuned_entropy = distributions.entropy(log_base), distributions.entropy(log_tuned)
-    top_base, top_tuned = distributions.top_k(log_base, top_k), distributions.top_k(log_tuned, top_k)
-    base_logprob, tuned_logprob = log_base[rows, targets], log_tuned[rows, targets]
+    base_logprob, tuned_logprob = p_base.log_p[rows, targets], p_tuned.log_p[rows, targets]
+    # Whether a token is near a border depends on the rivals at that border, however short the lists that are kept.
+    top_base = _top(base, p_base, max(top_k, DEFAULT_THRESHOLDS.marginal + 1))
+    top_tuned = _top(tuned, p_tuned, top_k)
     return tuple(
         TokenShift(
             id=int(targets[t]),
-            base_rank=int(base_rank.rank[t]),
+            base_rank=int(base_rank[t]),
             base_logprob=_finite(base_logprob[t]),
             tuned_rank=int(tuned_rank[t]),
             tuned_logprob=float(tuned_logprob[t]),
             kl_tuned_base=_finite(kl_tuned_base[t]),
             kl_base_tuned=_finite(kl_base_tuned[t]),
-            ties=int(base_rank.ties[t]),
+            ties=int(ties[t]),
             near_border=near_border(
-                float(base_logprob[t]), int(base_rank.rank[t]), tuple(top_base.logprobs[t].tolist()), border
+                float(base_logprob[t]), int(base_rank[t]), tuple(logprob for _, logprob in top_base[t]), border
             ),
             base_entropy=float(base_entropy[t]),
             tuned_entropy=float(tuned_entropy[t]),
-            top_base=_pairs(top_base, t),
-            top_tuned=_pairs(top_tuned, t),
+            top_base=top_base[t][:top_k],
+            top_tuned=top_tuned[t],
         )
-        for t in range(len(targets))
+        for t in rows
     )
 
 
@@ -134,8 +136,10 @@ def _widen(logits: Floats, width: int) -> Floats:
     return np.pad(logits, ((0, 0), (0, missing)), constant_values=-np.inf)
 
 
-def _pairs(top: distributions.TopK, row: int) -> Top:
-    return tuple(zip(top.ids[row].tolist(), top.logprobs[row].tolist(), strict=True))
+def _top(logits: Floats, p: distributions.Distribution, k: int) -> list[Top]:
+    ids = distributions.top_k(logits, k)
+    logprobs = np.take_along_axis(p.log_p, ids, axis=-1)
+    return [tuple(zip(*row, strict=True)) for row in zip(ids.tolist(), logprobs.tolist(), strict=True)]
 
 
 def _finite(value: np.floating) -> float | None:
