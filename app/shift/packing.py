@@ -6,7 +6,7 @@ The header lists `[name, type, count]` in the order of the columns.
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -24,9 +24,12 @@ _FLOATS = ("base_logprob", "tuned_logprob", "kl_tuned_base", "kl_base_tuned", "b
 _TOPS = ("top_base", "top_tuned")
 
 
-def pack(tokens: Sequence[TokenShift]) -> bytes:
-    """Encode a trace; `unpack(pack(tokens)) == tuple(tokens)`, bit for bit. No number of a trace is NaN."""
-    columns = dict(_columns(tokens))
+def pack(tokens: Sequence[TokenShift], names: Mapping[int, bytes] | None = None) -> bytes:
+    """Encode a trace; `unpack(pack(tokens)) == tuple(tokens)`, bit for bit. No number of a trace is NaN.
+
+    `names` are the bytes of ids that occur in it; with them a reader needs no tokenizer.
+    """
+    columns = dict(_columns(tokens)) | dict(_name_columns(names or {}))
     header = json.dumps([[name, column.dtype.str, len(column)] for name, column in columns.items()]).encode()
     body = b"".join(column.tobytes() for column in columns.values())
     return bytes([VERSION]) + zlib.compress(len(header).to_bytes(4, "little") + header + body, _LEVEL)
@@ -57,6 +60,14 @@ def unpack(data: bytes) -> tuple[TokenShift, ...]:
     )
 
 
+def unpack_names(data: bytes) -> dict[int, bytes]:
+    """Decode the names packed with a trace, by id. Raises ValueError as `unpack` does."""
+    columns = _read(data)
+    raw = bytes(columns["names.bytes"])
+    spans = pairwise(accumulate(columns["names.n"], initial=0))
+    return {token: raw[start:end] for token, (start, end) in zip(columns["names.id"], spans, strict=True)}
+
+
 def _columns(tokens: Sequence[TokenShift]) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in _INTEGERS:
         yield name, _narrow_integers([int(getattr(token, name)) for token in tokens])
@@ -68,6 +79,12 @@ def _columns(tokens: Sequence[TokenShift]) -> Iterator[tuple[str, NDArray[Any]]]
         yield f"{name}.n", _narrow_integers([len(top) for top in tops])
         yield f"{name}.id", _narrow_integers([token for top in tops for token, _ in top])
         yield f"{name}.logprob", _narrow_floats([logprob for top in tops for _, logprob in top])
+
+
+def _name_columns(names: Mapping[int, bytes]) -> Iterator[tuple[str, NDArray[Any]]]:
+    yield "names.id", _narrow_integers(list(names))
+    yield "names.n", _narrow_integers([len(name) for name in names.values()])
+    yield "names.bytes", np.frombuffer(b"".join(names.values()), dtype="<u1")
 
 
 def _narrow_integers(values: list[int]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.shift.packing import pack, unpack
+from app.shift.packing import pack, unpack, unpack_names
 from app.shift.trace import TokenShift
 
 doubles = st.floats(allow_nan=False, allow_infinity=False)
@@ -37,6 +37,13 @@ shifts = st.builds(
 @given(st.lists(shifts, max_size=8))
 def test_a_trace_comes_back_bit_for_bit(tokens: list[TokenShift]) -> None:
     assert repr(unpack(pack(tokens))) == repr(tuple(tokens))
+
+
+@given(st.dictionaries(ids, st.binary(max_size=6), max_size=8))
+def test_names_travel_with_the_trace(names: dict[int, bytes]) -> None:
+    packed = pack([_typical(1)], names)
+    assert unpack_names(packed) == names
+    assert unpack(packed) == (_typical(1),)
 
 
 def _single(value: float) -> float:
