@@ -76,12 +76,10 @@ def compare(
         raise EngineError(" ".join(failures))
 
 
-async def _compare(
-    settings: Settings, prompt: str, names: list[str], decoding: Decoding
-) -> tuple[Answer, ...]:
+async def _compare(settings: Settings, prompt: str, names: list[str], decoding: Decoding) -> tuple[Answer, ...]:
     async with opened_engines(settings) as engines:
         plan = build_plan(engines, prompt, names, base_prompt=BasePrompt.SAME_IDS, decoding=decoding)
-        fold = Fold(plan, lambda name: engines.tokenizer(name).token_bytes)
+        fold = Fold(plan, lambda name: engines.tokenizer_for(name).token_bytes)
         with notes.status("Answering"):
             async for event in run_columns(engines, plan):
                 fold.take([event])

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -13,10 +13,12 @@ from sqlalchemy import Engine
 
 from app import migrate
 from app.db import connect
+from app.demo.progress import Report, bars
 from app.engines.open import Engines, open_engines
 from app.engines.registry import load_registry
 from app.errors import ConfigurationError, InvalidInputError
 from app.settings import Settings
+from app.studies.generate import Progress
 
 RegistryOption = Annotated[
     Path | None,
@@ -59,6 +61,20 @@ def opened_database(settings: Settings) -> Iterator[Engine]:
         database.dispose()
 
 
+@contextmanager
+def response_bar() -> Iterator[Callable[[Progress], None]]:
+    """Show how many of a study's missing responses are there; yields what to call after each."""
+    with bars() as progress:
+        reports: list[Report] = []
+
+        def show(now: Progress) -> None:
+            if not reports:
+                reports.append(progress.step("Generate responses", now.total))
+            reports[0](now.done, f"item {now.position}, {now.arm}")
+
+        yield show
+
+
 def print_json(value: Any) -> None:
     """Write one JSON document to standard output, never a NaN."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
@@ -86,4 +102,6 @@ def read_lines(path: Path) -> list[str]:
     except FileNotFoundError as error:
         raise InvalidInputError(f"{path} does not exist.") from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from error
+        raise InvalidInputError(
+            f"{path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8."
+        ) from error

@@ -10,11 +10,13 @@ from rich.panel import Panel
 
 from app import migrate
 from app.cli import serve
-from app.cli.common import console, opened_engines
+from app.cli.common import console, opened_engines, response_bar
 from app.db import connect
 from app.demo.build import build_demo
-from app.demo.progress import bars
+from app.demo.progress import bars, counted
 from app.demo.seed import add_demo_study, answer_demo_study, demo_links
+from app.engines.registry import load_registry
+from app.serving.serve import serving
 from app.settings import Settings
 
 
@@ -68,12 +70,21 @@ def demo(
 
 
 def _behind_vllm(settings: Settings, stack: ExitStack) -> Settings:
-    raise NotImplementedError
+    """Start the servers, to be stopped with `stack`, and return settings whose registry names them."""
+    with bars() as progress:
+        servers = serving(
+            load_registry(settings.resolved_checkpoints),
+            python=settings.vllm_python,
+            folder=settings.data_dir,
+            dtype=settings.vllm_dtype,
+            progress=counted(progress, "Start vLLM servers"),
+        )
+        return settings.model_copy(update={"checkpoints": stack.enter_context(servers).registry})
 
 
 async def _answer(settings: Settings, slug: str) -> None:
     database = connect(settings.resolved_database_url)
-    with bars() as progress:
+    with response_bar() as on_progress:
         async with opened_engines(settings) as engines:
-            await answer_demo_study(database, engines, slug, progress=progress)
+            await answer_demo_study(database, engines, slug, on_progress=on_progress)
     database.dispose()

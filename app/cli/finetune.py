@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import JsonOption, RegistryOption, console, print_json, settings_for
-from app.demo.progress import bars
+from app.demo.progress import bars, counted
 from app.engines.registry import load_registry
 from app.errors import ConfigurationError, InvalidInputError
 from app.finetune.recipe import Method, RecipeError, default_recipe
@@ -44,9 +44,8 @@ def finetune(
     from app.finetune.train import finetune as tune  # noqa: PLC0415  torch is for those who train
 
     with bars() as progress:
-        report = tune(
-            method=method, base=_base(base, checkpoints), data=data, out=out, recipe=recipe, progress=progress
-        )
+        bar = counted(progress, f"Train {method}")
+        report = tune(base=_base(base, checkpoints), data=data, out=out, recipe=recipe, progress=bar)
     if json:
         print_json(report.as_dict())
         return

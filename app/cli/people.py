@@ -8,7 +8,7 @@ from app.accounts.queries import add_user, create_invite, invite_url
 from app.cli.common import JsonOption, console, opened_database, print_json
 from app.db import writing
 from app.settings import Settings
-from app.studies.queries import find_study
+from app.studies.queries import get_study
 from models import Role
 
 users = typer.Typer(no_args_is_help=True)
@@ -42,7 +42,7 @@ def invite(
     """Print single-use links that bring annotators into a study."""
     settings = Settings()
     with opened_database(settings) as database, writing(database) as session:
-        found = find_study(session, study)
+        found = get_study(session, study)
         tokens = [
             create_invite(session, role=Role.ANNOTATOR, study_id=found.id, days=settings.invite_days)
             for _ in range(count)

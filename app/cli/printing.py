@@ -53,7 +53,9 @@ def print_answer(console: Console, answer: Answer) -> None:
 
 
 def _in_words(summary: Summary, answer: Answer) -> str:
-    counts = f"{summary.n} tokens: {summary.unshifted} unshifted, {summary.marginal} marginal, {summary.shifted} shifted"
+    counts = (
+        f"{summary.n} tokens: {summary.unshifted} unshifted, {summary.marginal} marginal, {summary.shifted} shifted"
+    )
     if summary.mean_kl_tuned_base is None:
         return counts
     sign = "=" if answer.kl_kind == "exact" else "≥"

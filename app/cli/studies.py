@@ -6,14 +6,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import RegistryOption, console, opened_database, opened_engines, output_file, settings_for
+from app.cli.common import (
+    RegistryOption,
+    console,
+    opened_database,
+    opened_engines,
+    output_file,
+    response_bar,
+    settings_for,
+)
 from app.db import reading
-from app.demo.progress import bars
 from app.errors import InvalidInputError
 from app.results.queries import iter_table, write_zip
 from app.settings import Settings
 from app.studies.generate import generate_missing
-from app.studies.queries import find_study
+from app.studies.queries import get_study
 
 TABLES = {
     ("preferences", "csv"): "preferences.csv",
@@ -35,9 +42,9 @@ def generate(
     settings = settings_for(checkpoints)
 
     async def work() -> int:
-        with opened_database(settings) as database, bars() as progress:
+        with opened_database(settings) as database, response_bar() as on_progress:
             async with opened_engines(settings) as engines:
-                return await generate_missing(database, engines, study, progress=progress)
+                return await generate_missing(database, engines, study, on_progress=on_progress)
 
     console.print(f"{asyncio.run(work())} responses added")
 
@@ -51,16 +58,16 @@ def export(
     """Write a study's judgments: one table, or a zip of all of them."""
     settings = Settings()
     with opened_database(settings) as database, reading(database) as session:
-        found = find_study(session, study)
+        found = get_study(session, study)
         if not table:
             if out == "-":
                 raise InvalidInputError("A zip is not written to standard output.", remedy="Name a file, or a --table.")
-            write_zip(session, found, target=Path(out))
+            write_zip(session, found, Path(out))
             return
         form = "jsonl" if table == "hallucinations" else form
         if (table, form) not in TABLES:
             offered = ", ".join(f"{known} as {kind}" for known, kind in TABLES)
             raise InvalidInputError(f"There is no table {table!r} as {form!r}.", remedy=f"Offered: {offered}.")
         with output_file(out) as file:
-            for chunk in iter_table(session, found, table=TABLES[table, form]):
+            for chunk in iter_table(session, found, TABLES[table, form]):
                 file.write(chunk)

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from app.accounts.queries import add_user, create_invite, find_user, invite_url
 from app.db import writing
 from app.demo.content import demo_guidelines, demo_prompts
 from app.engines.open import Engines
 from app.settings import Settings
-from app.studies.generate import generate_missing
+from app.studies.generate import Progress, generate_missing
 from app.studies.queries import NewArm, change_state, create_study, get_study
-from models import Arm, Role, Study, StudyState
+from models import Role, Study, StudyState
 
 SLUG = "demo"
 RESEARCHER = "researcher@demo.example"
@@ -34,25 +34,26 @@ class Links:
 def add_demo_study(database: Engine, *, weights: str) -> str:
     """Add the demo study for these weights unless it is there; returns its slug.
 
-    `weights` is a fingerprint of the three checkpoints. Responses are never replaced, so rebuilt weights get a study of
-    their own beside the old one.
+    `weights` is a fingerprint of the three checkpoints and becomes the study's seed. Responses are never replaced, so
+    rebuilt weights get a study of their own beside the old one.
     """
     with writing(database) as session:
         owner = find_user(session, email=RESEARCHER)
         if owner is None:
             owner = add_user(session, email=RESEARCHER, name="Demo researcher", role=Role.OWNER)
-        taken = session.exec(select(Study.slug)).all()
-        own = f"{SLUG}-{weights[:8]}"
-        if own in taken or (SLUG in taken and _made_from(session) == weights):
-            return own if own in taken else SLUG
-        slug = own if SLUG in taken else SLUG
+        seeds = {study.slug: study.seed for study in session.exec(select(Study))}
+        for slug in (SLUG, f"{SLUG}-{weights[:8]}"):
+            if seeds.get(slug, weights) == weights:
+                break
+        if slug in seeds:
+            return slug
         create_study(
             session,
             name="Demo: LFT against SFT",
             slug=slug,
-            seed="tuneshift-demo",
+            seed=weights,
             prompts=[prompt.prompt for prompt in demo_prompts()],
-            arms=[NewArm(name=name, checkpoint=name, decoding={**DECODING, "weights": weights}) for name in ARMS],
+            arms=[NewArm(name=name, checkpoint=name, decoding=DECODING) for name in ARMS],
             pairs=PAIRS,
             guidelines=demo_guidelines(),
             overlap=2,
@@ -61,9 +62,11 @@ def add_demo_study(database: Engine, *, weights: str) -> str:
         return slug
 
 
-async def answer_demo_study(database: Engine, engines: Engines, slug: str, *, progress: Callable[..., object]) -> int:
+async def answer_demo_study(
+    database: Engine, engines: Engines, slug: str, *, on_progress: Callable[[Progress], None]
+) -> int:
     """Generate what the demo study lacks and open it; returns how many responses were added."""
-    added = await generate_missing(database, engines, slug, progress=progress)
+    added = await generate_missing(database, engines, slug, on_progress=on_progress)
     with writing(database) as session:
         study = get_study(session, slug)
         if study.state is StudyState.DRAFT:
@@ -81,9 +84,3 @@ def demo_links(database: Engine, settings: Settings, slug: str) -> Links:
         )
         annotator = create_invite(session, role=Role.ANNOTATOR, study_id=study.id, days=settings.invite_days)
     return Links(researcher=invite_url(settings, researcher), annotator=invite_url(settings, annotator))
-
-
-def _made_from(session: Session) -> str | None:
-    study = session.exec(select(Study).where(Study.slug == SLUG)).one()
-    arm = session.exec(select(Arm).where(Arm.study_id == study.id)).first()
-    return arm.decoding.get("weights") if arm else None

@@ -125,7 +125,11 @@ def test_every_command_is_documented():
 def test_the_core_imports_without_torch():
     blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'peft'])); "
     done = subprocess.run(
-        [sys.executable, "-c", f"{blocked} import app.main, app.cli"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"{blocked} import app.main, app.cli"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
