@@ -14,9 +14,9 @@ from starlette.middleware.sessions import SessionMiddleware
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.throttle import LoginThrottle
-from app.compare.live import LiveRuns
 from app.checkpoints import routes as checkpoints
 from app.compare import routes as compare
+from app.compare.live import LiveRuns
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import Registry, load_registry
