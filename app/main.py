@@ -26,16 +26,17 @@ from app.results import routes as results
 from app.settings import Settings, load_secret
 from app.studies import routes as studies
 from app.web import pages
+from app.web.body import BodyLimitMiddleware
 from app.web.csrf import CSRFMiddleware
 from app.web.errors import add_error_handlers
 from app.web.headers import HeadersMiddleware
+from app.web.logs import configure_logs
 from app.web.requests import RequestMiddleware, refuse_unstorable
 from app.web.session import cookie_name
 from app.web.templates import STATIC
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY_BYTES = 2 * 1024 * 1024
 _SECONDS_PER_DAY = 86_400
 _ROUTERS = (
     pages.router,
@@ -51,6 +52,7 @@ _ROUTERS = (
 def create_app(settings: Settings | None = None, *, engines: Engines | None = None) -> FastAPI:
     """Build the app. `engines` replaces those the registry names; the app closes only what it opened itself."""
     settings = settings or Settings()
+    configure_logs(settings.log_format)
     secret = load_secret(settings)
     app = FastAPI(
         title="Tuneshift",
@@ -58,11 +60,11 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
-        max_body_size=MAX_BODY_BYTES,
         dependencies=[Depends(refuse_unstorable), Depends(enforce)],
         middleware=[
             Middleware(HeadersMiddleware),
             Middleware(RequestMiddleware),
+            Middleware(BodyLimitMiddleware),
             Middleware(CSRFMiddleware, settings=settings),
             Middleware(
                 SessionMiddleware,

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -36,7 +36,7 @@ _TITLES = {
 _SENTENCES = {
     404: "There is nothing at this address, or it is not yours to see.",
     405: "This address does not take that kind of request.",
-    413: "What you sent is larger than this page accepts (2 MiB).",
+    413: "What you sent is larger than the 2 MiB a page accepts.",
 }
 
 
@@ -62,9 +62,8 @@ def unexpected_response(request: Request, request_id: str) -> Response:
 
 def safe_next(target: str) -> str:
     """Return `target` when it is a path on this site, else the home page."""
-    parts = urlsplit(target)
-    inside = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return target if inside and target.isprintable() and "\\" not in target else "/"
+    inside = target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if inside and target.isprintable() else "/"
 
 
 def _on_app_error(request: Request, error: Exception) -> Response:
@@ -101,15 +100,17 @@ def _field_sentence(problem: dict[str, Any]) -> str:
 def _sign_in_first(request: Request, error: AppError) -> Response:
     """Lead to the sign-in page and back; only a path on this site comes along."""
     if is_htmx(request):
-        current = urlsplit(request.headers.get("HX-Current-URL", "/"))
-        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": _login_url(current.path, current.query)})
+        page = request.headers.get("HX-Current-URL", "")
+        _, _, path = page.partition("://")[2].partition("/")
+        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": _login_url(f"/{path}")})
     if request.method == "GET" and not _wants_json(request) and not _wants_stream(request):
-        return RedirectResponse(_login_url(request.url.path, request.url.query), status_code=303)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(_login_url(f"{request.url.path}{query}"), status_code=303)
     return _answer(request, status=_UNAUTHORIZED, message=error.message, remedy=error.remedy)
 
 
-def _login_url(path: str, query: str) -> str:
-    target = safe_next(f"{path}?{query}" if query else path)
+def _login_url(came_from: str) -> str:
+    target = safe_next(came_from.partition("#")[0])
     return "/login" if target == "/" else f"/login?next={quote(target, safe='/')}"
 
 

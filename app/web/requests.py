@@ -14,6 +14,8 @@ from app.web.errors import unexpected_response
 
 log = structlog.get_logger(__name__)
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 METRICS = CollectorRegistry()
 REQUESTS = Counter("tuneshift_requests", "Requests answered.", ("method", "route", "status"), registry=METRICS)
 DURATION = Histogram(
@@ -59,7 +61,8 @@ class RequestMiddleware:
 
 def _count(scope: Scope, *, status: int, seconds: float) -> None:
     route = _route(scope)
-    REQUESTS.labels(scope["method"], route, str(status)).inc()
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    REQUESTS.labels(method, route, str(status)).inc()
     DURATION.labels(route).observe(seconds)
 
 
