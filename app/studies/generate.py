@@ -90,7 +90,7 @@ async def _run(database: Database, engines: Engines, batch: _Batch) -> AsyncIter
     async for event in run_columns(engines, batch.plan):
         fold.take([event])
         if isinstance(event, ColumnFailed):
-            failures.append(event.message)
+            failures.append(event.sentence)
         if isinstance(event, ColumnDone):
             hole = batch.holes[event.column]
             with writing(database) as session:
