@@ -366,6 +366,11 @@ async def reports(writer):
     writer.write(HEAD + wire_chunk(EVENT) + wire_chunk(error) + b"0\r\n\r\n")
 
 
+async def refuses_late(writer):
+    error = b'data: {"error": {"message": "Token id 9 is out of vocabulary", "code": 400}}\n\n'
+    writer.write(HEAD + wire_chunk(error) + b"0\r\n\r\n")
+
+
 async def garbage(writer):
     writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
 
@@ -378,6 +383,7 @@ async def garbage(writer):
         (dies, 1, EngineError, "broke the connection"),
         (ends_early, 1, EngineError, "closed the connection before the end"),
         (reports, 1, EngineError, 'it failed: "EngineCore died"'),
+        (refuses_late, 0, InvalidInputError, "token id 9 is out of vocabulary"),
         (garbage, 0, EngineError, "broke the connection"),
     ],
 )

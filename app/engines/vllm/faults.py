@@ -84,4 +84,6 @@ def explained(checkpoint: str, url: str) -> Iterator[None]:
     except httpx2.HTTPError as error:
         raise EngineError(f"{who} broke the connection.", remedy=_LOG) from error
     except WireError as error:
+        if error.status == HTTPStatus.BAD_REQUEST:
+            raise _bad_request(error.said, checkpoint=checkpoint, who=who) from error
         raise EngineError(f"{who} cannot be used: {error}{_quoted(error.said)}.", remedy=_LOG) from error

@@ -23,12 +23,13 @@ _PLACEHOLDER = "token_id:"
 
 
 class WireError(Exception):
-    """The bytes are not what a working server sends; `said` holds the server's own words where it gave any."""
+    """The bytes are not what a working server sends; `said` and `status` are the server's own where it gave any."""
 
-    def __init__(self, message: str, *, said: str = "") -> None:
+    def __init__(self, message: str, *, said: str = "", status: int = 0) -> None:
         """Keep what went wrong and what the server said apart."""
         super().__init__(message)
         self.said = said
+        self.status = status
 
 
 class EventDecoder:
@@ -65,7 +66,7 @@ class EventDecoder:
 class CompletionDecoder:
     """The body of a streamed `/v1/completions` to tokens; `finish` is set on the last one, `flush` checks it came.
 
-    A chunk may hold no token, one, or several. Raises WireError for an error event, which a server that dies after
+    A chunk may hold no token, one, or several. Raises WireError for an error event, which a server that fails after
     its headers sends under status 200, and for anything that lacks an id or a log-probability.
     """
 
@@ -88,8 +89,10 @@ class CompletionDecoder:
         if self.finished or data == b"[DONE]":
             return []
         chunk = read_json(data)
-        if chunk.get("error"):
-            raise WireError("it failed", said=error_message(data))
+        if error := chunk.get("error"):
+            # Some refusals, such as of an id outside the vocabulary, come only after the headers.
+            status = error.get("code") if isinstance(error, dict) else None
+            raise WireError("it failed", said=error_message(data), status=status if isinstance(status, int) else 0)
         choices = chunk.get("choices")
         if not isinstance(choices, list) or (choices and not isinstance(choices[0], dict)):
             raise WireError("it sent an event that is not a completion")
