@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from models import Arm, Item, Membership, Pair, Response, Role, Study, StudyState, User
+from models import Arm, Item, ItemResponse, Membership, Pair, Response, Role, Study, StudyState, User
 
 PASSWORD = "correct horse battery"
 
@@ -65,3 +65,28 @@ def make_response(session: Session, *, checkpoint: str = "base", **over: Any) ->
         "run": {"engine": "scripted"},
     } | over
     return add(session, Response(**values))
+
+
+def fill_study(
+    session: Session,
+    study: Study,
+    *,
+    prompts: tuple[str, ...] = ("Why is the sky blue?", "Name two rivers.", "What is a kettle?"),
+    arms: tuple[str, ...] = ("lft", "sft"),
+    finish: str = "stop",
+    text: str = "{arm} says: {prompt}",
+) -> list[Item]:
+    """Give a study items, arms that are all paired, and a response to every item from every arm."""
+    rows = [make_arm(session, study=study, name=name) for name in sorted(arms)]
+    for index, first in enumerate(rows):
+        for second in rows[index + 1 :]:
+            make_pair(session, study=study, first=first, second=second)
+    items = [make_item(session, study=study, position=at, prompt=prompt) for at, prompt in enumerate(prompts, start=1)]
+    for item in items:
+        for arm in rows:
+            answer = text.format(arm=f"Answer {rows.index(arm) + 1}", prompt=item.prompt)
+            response = make_response(
+                session, checkpoint=arm.checkpoint, prompt=item.prompt, text=answer, finish=finish
+            )
+            add(session, ItemResponse(item_id=item.id, arm_id=arm.id, response_id=response.id))
+    return items

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, or_, update
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.errors import NotFoundError
@@ -186,24 +185,20 @@ def own_presentation(session: Session, token: str, annotator: User) -> tuple[Pre
 
 def texts_of(session: Session, presentation: Presentation) -> dict[str, str]:
     """Load the two stored texts by side."""
-    left, right = aliased(Response), aliased(Response)
-    texts = session.exec(
-        select(left.text, right.text).where(
-            left.id == presentation.left_response_id, right.id == presentation.right_response_id
-        )
-    ).one()
-    return {"left": texts[0], "right": texts[1]}
+    return {
+        "left": _response(session, presentation.left_response_id).text,
+        "right": _response(session, presentation.right_response_id).text,
+    }
+
+
+def _response(session: Session, response_id: str) -> BlindResponse:
+    text, finish = session.exec(select(Response.text, Response.finish).where(Response.id == response_id)).one()
+    return BlindResponse(text, is_complete(finish))
 
 
 def blind_item(session: Session, token: str, annotator: User, now: datetime, *, secret: str) -> BlindItem:
     """Load all that the judging page of `token` may show. Raises NotFoundError for anybody else's."""
     presentation, study = own_presentation(session, token, annotator)
-    left, right = aliased(Response), aliased(Response)
-    left_text, left_finish, right_text, right_finish = session.exec(
-        select(left.text, left.finish, right.text, right.finish).where(
-            left.id == presentation.left_response_id, right.id == presentation.right_response_id
-        )
-    ).one()
     done = _done_tokens(session, study.id, annotator.id)
     submitted = presentation.state in _DONE
     at = done.index(token) if submitted else len(done)
@@ -211,8 +206,8 @@ def blind_item(session: Session, token: str, annotator: User, now: datetime, *, 
         token=token,
         study=study.name,
         prompt=session.get_one(Item, presentation.item_id).prompt,
-        left=BlindResponse(left_text, is_complete(left_finish)),
-        right=BlindResponse(right_text, is_complete(right_finish)),
+        left=_response(session, presentation.left_response_id),
+        right=_response(session, presentation.right_response_id),
         guidelines=study.guidelines,
         guideline_version=study.guideline_version,
         position=at + 1,

@@ -48,5 +48,5 @@ export function firstMissing(form) {
 
 /** How a row or field is called, for a sentence. */
 export function nameOf(place) {
-  return (place.querySelector("legend") ?? place.labels[0]).textContent.trim();
+  return (place.querySelector("[data-row-name]") ?? place.labels[0]).textContent.trim();
 }
