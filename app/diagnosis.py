@@ -11,6 +11,7 @@ from app.engines.registry import load_registry
 from app.errors import AppError
 from app.settings import Settings, load_secret
 
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One part, whether it works, and what was seen."""

@@ -27,7 +27,7 @@ def tuneshift(tmp_path):
 def test_help_names_every_command(tuneshift):
     done = tuneshift("--help")
     assert done.returncode == 0
-    for command in "serve demo doctor compare score classify finetune generate export user invite db".split():
+    for command in ["serve", "demo", "doctor", "compare", "score", "classify", "finetune", "generate", "export", "user", "invite", "db"]:
         assert command in done.stdout
 
 
