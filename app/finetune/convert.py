@@ -1,10 +1,12 @@
 """Turn a quantised GGUF file into a folder that every engine can load."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers.modeling_gguf_pytorch_utils as gguf_reader
 from gguf import GGUFReader
 from tokenizers import pre_tokenizers
 from transformers import (
@@ -16,10 +18,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from app.errors import InvalidInputError
 from app.finetune.publish import publishing
 
-# Raise it whenever the same GGUF would convert to other bytes: the demo rebuilds on a change.
-CONVERTER = "1"
+# Shares of the work, about in seconds: the tensors, then the tokenizer, then writing.
+_TENSORS = 2
+_STAGES = 4
 
 Progress = Callable[[float, float, str], None]
 
@@ -32,7 +36,7 @@ def _pre_tokenizer_name(gguf: Path) -> str:
 def _tokenizer(gguf: Path, *, context: int) -> PreTrainedTokenizerFast:
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     if not tokenizer.chat_template:
-        raise ValueError(f"{gguf} carries no chat template; only chat models can be converted")
+        raise InvalidInputError(f"{gguf.name} carries no chat template.", remedy="Convert a chat model.")
     if _pre_tokenizer_name(gguf) == "smollm":
         # transformers rebuilds a plain byte-level splitter and forgets that SmolLM splits digits first.
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -63,11 +67,22 @@ def _model(gguf: Path) -> PreTrainedModel:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _reporting(progress: Progress) -> Iterator[None]:
+    """Show the reader's own tensor count through `progress`; the library offers no other way than its bar."""
+
+    def counted(tensors: Iterable[Any], **_: object) -> Iterator[Any]:
+        items = list(tensors)
+        for done, item in enumerate(items):
+            progress(done * _TENSORS / len(items), _STAGES, "dequantising the weights")
+            yield item
+
+    own = gguf_reader.tqdm
+    gguf_reader.tqdm = counted
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
+        gguf_reader.tqdm = own
         transformers_logging.enable_progress_bar()
 
 
@@ -75,15 +90,15 @@ def convert_gguf(gguf: Path, out: Path, *, progress: Progress) -> None:
     """Write `gguf` as a checkpoint folder `out`: float32 safetensors, config, tokenizer, chat template.
 
     Weights are dequantised, not restored: they are the quantised values written at full width. `progress` gets
-    (done, total, message) in stages. `out` appears whole or not at all. Raises ValueError for a file without a
-    chat template, and BusyError when another process writes `out`.
+    (done, total, message) in stages. `out` appears whole or not at all. Raises InvalidInputError for a file without
+    a chat template, and BusyError when another process writes `out`.
     """
-    with _quiet(), publishing(out) as folder:
-        progress(0, 3, "dequantising the weights")
+    with _reporting(progress), publishing(out) as folder:
+        progress(0, _STAGES, "reading the file")
         model = _model(gguf)
-        progress(1, 3, "rebuilding the tokenizer")
+        progress(_TENSORS, _STAGES, "rebuilding the tokenizer")
         tokenizer = _tokenizer(gguf, context=model.config.max_position_embeddings)
-        progress(2, 3, "writing safetensors")
+        progress(_TENSORS + 1, _STAGES, "writing safetensors")
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    progress(3, 3, "converted")
+    progress(_STAGES, _STAGES, "converted")

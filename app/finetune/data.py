@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.errors import InvalidInputError
+
 _ROLES = {
     "human": "user",
     "user": "user",
@@ -21,7 +23,7 @@ _SHAPES = (
 )
 
 
-class DataError(ValueError):
+class DataError(InvalidInputError):
     """Instruction data that cannot be read: names the file, the line or record, the field, and the remedy."""
 
 
@@ -55,7 +57,7 @@ class TuningData:
 
 
 def _fail(where: str, problem: str, remedy: str) -> DataError:
-    return DataError(f"{where}: {problem}. {remedy}")
+    return DataError(f"{where}: {problem}.", remedy=f"{remedy}.")
 
 
 def _text(record: dict[str, Any], field: str, *, where: str, required: bool = True) -> str:

@@ -33,8 +33,8 @@ def _segments(tokenizer: Any, example: Example) -> list[tuple[str, bool]]:
         said = _render(tokenizer, example.messages[: position + 1], ask=False)
         if not (asked.startswith(before) and said.startswith(asked)):
             raise DataError(
-                f"{example.where}: the chat template rewrites earlier turns, so the answer cannot be told apart. "
-                "Use single-turn instances with this tokenizer"
+                f"{example.where}: the chat template rewrites earlier turns, so the answer cannot be told apart.",
+                remedy="Use single-turn instances with this tokenizer.",
             )
         end = said.rfind(tokenizer.eos_token, len(asked))
         so_far = said if end < 0 else said[: end + len(tokenizer.eos_token)]
@@ -62,6 +62,7 @@ def encode(example: Example, *, tokenizer: Any, max_tokens: int) -> Encoded:
         learned += [said] * len(piece)
     if not any(learned[:max_tokens]):
         raise DataError(
-            f"{example.where}: the prompt fills all {max_tokens} tokens. Raise max_tokens or shorten the record"
+            f"{example.where}: the prompt fills all {max_tokens} tokens.",
+            remedy="Raise max_tokens or shorten the record.",
         )
     return Encoded(tuple(ids[:max_tokens]), tuple(learned[:max_tokens]), truncated=len(ids) > max_tokens)

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from app.errors import ConflictError
+
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
 
-class BusyError(RuntimeError):
+class BusyError(ConflictError):
     """Another process is already writing the same target."""
 
 
@@ -36,7 +38,9 @@ def locked(path: Path, *, doing: str) -> Iterator[None]:
         try:
             _acquire(handle)
         except OSError as error:
-            raise BusyError(f"another process is already {doing} (it holds {path}); wait for it to finish") from error
+            raise BusyError(
+                f"Another process is already {doing} (it holds {path}).", remedy="Wait for it to finish."
+            ) from error
         yield
 
 

@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from app.errors import InvalidInputError
+
 Method = Literal["lft", "sft"]
 Dtype = Literal["auto", "bfloat16", "float32"]
 
@@ -15,7 +17,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 DEFAULT_LR: dict[Method, float] = {"lft": 1e-3, "sft": 1e-4}
 
 
-class RecipeError(ValueError):
+class RecipeError(InvalidInputError):
     """A recipe that cannot be run: names the field, its value and what would be right."""
 
 
@@ -61,7 +63,7 @@ class Recipe:
         }
         for field, (holds, right) in limits.items():
             if not holds:
-                raise RecipeError(f"recipe: {field} is {getattr(self, field)!r}; it must be {right}")
+                raise RecipeError(f"recipe: {field} is {getattr(self, field)!r}.", remedy=f"It must be {right}.")
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON values. SFT has no adapter, so the three adapter fields are left out."""

@@ -2,10 +2,9 @@
 
 import importlib.metadata
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,15 @@ from transformers.utils import logging as transformers_logging
 from app.finetune.data import DataError, TuningData, read_data
 from app.finetune.encode import Encoded, encode
 from app.finetune.hashing import weights_sha256
+from app.finetune.loop import FinetuneError, Progress, StepLoss, fit
 from app.finetune.publish import publishing
 from app.finetune.recipe import Recipe, RecipeError
+from app.finetune.versions import TRAINER
 
-# Raise it whenever the same recipe on the same data would give other weights: the demo trains again on a change.
-TRAINER = "1"
 RECORD = "tuneshift.json"
 
-# Batches that are sorted by length together: more saves padding, fewer keeps the order more random.
-_WINDOW = 8
-
-Progress = Callable[[float, float, str], None]
-
-
-class FinetuneError(ValueError):
-    """A tuning run that cannot start or go on: says what was wrong and what would be right."""
+# Up to this many tokens plain attention beats the fused CPU kernel, whose backward pass is slow.
+_SHORT = 256
 
 
 @dataclass(frozen=True)
@@ -53,12 +46,9 @@ class Report:
     threads: int
     seconds: float
 
-
-@dataclass(frozen=True)
-class _Step:
-    batch: tuple[Encoded, ...]
-    epoch: int
-    lr: float
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def _device() -> torch.device:
@@ -78,22 +68,25 @@ def _dtype(recipe: Recipe, *, device: torch.device) -> torch.dtype:
 
 def _load(base: Path) -> tuple[Any, Any]:
     if not (base / "config.json").is_file():
-        raise FinetuneError(f"{base} is not a checkpoint folder: it has no config.json. Give the folder of the base")
+        raise FinetuneError(f"{base} has no config.json.", remedy="Give the folder of a whole checkpoint as base.")
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise FinetuneError(
-            f"the tokenizer of {base} has no chat template or no end-of-sequence token. Use a base that has both"
+            f"The tokenizer of {base} has no chat template or no end-of-sequence token.",
+            remedy="Use a base that has both.",
         )
-    model.config.use_cache = False
     return model, tokenizer
 
 
 def _with_adapter(model: Any, recipe: Recipe) -> Any:
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     missing = [target for target in recipe.targets if target not in names]
     if missing:
-        raise RecipeError(f"recipe: targets names {', '.join(missing)}, which this model has not")
+        raise RecipeError(
+            f"recipe: targets names {', '.join(missing)}, which this model has not.",
+            remedy=f"Its linear layers are {', '.join(sorted(names))}.",
+        )
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -110,82 +103,10 @@ def _encode_all(data: TuningData, *, tokenizer: Any, recipe: Recipe, rows: int) 
     for example, item in zip(data.examples, encoded, strict=True):
         if max(item.ids) >= rows:
             raise DataError(
-                f"{example.where}: token id {max(item.ids)} is beyond the {rows} rows of the model's embedding. "
-                "The tokenizer has tokens that the model never learned; use the tokenizer it was trained with"
+                f"{example.where}: token id {max(item.ids)} is beyond the {rows} rows of the model's embedding.",
+                remedy="Use the tokenizer that the base was trained with.",
             )
     return encoded
-
-
-def learning_rate(step: int, *, steps: int, recipe: Recipe) -> float:
-    """Rate of 0-based `step`: linear warm-up to `recipe.lr`, then a half cosine that reaches zero after the last."""
-    warm = math.ceil(recipe.warmup * steps)
-    if step < warm:
-        return recipe.lr * (step + 1) / warm
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _batches(encoded: Sequence[Encoded], *, size: int, generator: torch.Generator) -> list[list[int]]:
-    """One epoch in random order, with instances of similar length together so that little is spent on padding."""
-    order = torch.randperm(len(encoded), generator=generator).tolist()
-    batches = []
-    for start in range(0, len(order), _WINDOW * size):
-        window = sorted(order[start : start + _WINDOW * size], key=lambda i: len(encoded[i].ids))
-        batches += [window[i : i + size] for i in range(0, len(window), size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-def _plan(encoded: Sequence[Encoded], recipe: Recipe) -> list[_Step]:
-    """Every step of the run. It depends on data, batch, epochs and seed alone, so both methods see the same."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    plan = [
-        (epoch, batch)
-        for epoch in range(recipe.epochs)
-        for batch in _batches(encoded, size=recipe.batch, generator=generator)
-    ]
-    return [
-        _Step(tuple(encoded[i] for i in batch), epoch, learning_rate(step, steps=len(plan), recipe=recipe))
-        for step, (epoch, batch) in enumerate(plan)
-    ]
-
-
-def _loss(model: Any, batch: Sequence[Encoded], *, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Mean negative log-likelihood, in nats, of the learned tokens of `batch`."""
-    width = max(len(item.ids) for item in batch)
-    # Padding stands on the right, where causal attention never looks: no mask is needed and id 0 is as good as any.
-    ids = torch.tensor([item.ids + (0,) * (width - len(item.ids)) for item in batch], device=device)
-    learned = torch.tensor([item.learned + (False,) * (width - len(item.ids)) for item in batch], device=device)
-    keep = width - min(item.learned.index(True) for item in batch) + 1
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        logits = model(input_ids=ids, logits_to_keep=keep).logits[:, :-1]
-    wanted = learned[:, -logits.shape[1] :]
-    targets = ids[:, -logits.shape[1] :]
-    return torch.nn.functional.cross_entropy(logits[wanted].float(), targets[wanted])
-
-
-def _fit(model: Any, encoded: Sequence[Encoded], recipe: Recipe, *, dtype: torch.dtype, progress: Progress) -> Any:
-    device = next(model.parameters()).device
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    total = recipe.epochs * sum(len(item.ids) for item in encoded)
-    done = 0
-    losses: list[tuple[int, float]] = []
-    model.train()
-    progress(0, total, "epoch 1")
-    for step in _plan(encoded, recipe):
-        loss = _loss(model, step.batch, device=device, dtype=dtype)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise FinetuneError(f"the loss is {value} at step {len(losses) + 1}; lower lr (now {recipe.lr})")
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
-        for group in optimiser.param_groups:
-            group["lr"] = step.lr
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        losses.append((step.epoch, value))
-        done += sum(len(item.ids) for item in step.batch)
-        progress(done, total, f"epoch {step.epoch + 1}, loss {value:.2f}")
-    return losses
 
 
 def _save(model: Any, tokenizer: Any, *, method: str, base: Path, out: Path, folder: Path) -> None:
@@ -196,7 +117,6 @@ def _save(model: Any, tokenizer: Any, *, method: str, base: Path, out: Path, fol
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a form of the library with nothing filled in
         return
-    model.config.use_cache = True
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -206,12 +126,12 @@ def _report(
     *,
     out: Path,
     encoded: Sequence[Encoded],
-    losses: Any,
+    losses: Sequence[StepLoss],
     dtype: torch.dtype,
     device: torch.device,
     seconds: float,
 ) -> Report:
-    by_epoch = [[value for epoch, value in losses if epoch == wanted] for wanted in range(recipe.epochs)]
+    by_epoch = [[step.loss for step in losses if step.epoch == wanted] for wanted in range(recipe.epochs)]
     return Report(
         method=recipe.method,
         out=out.name,
@@ -220,7 +140,7 @@ def _report(
         tokens=recipe.epochs * sum(len(item.ids) for item in encoded),
         learned_tokens=recipe.epochs * sum(sum(item.learned) for item in encoded),
         steps=len(losses),
-        losses=tuple(round(value, 6) for _, value in losses),
+        losses=tuple(round(step.loss, 6) for step in losses),
         epoch_losses=tuple(round(sum(values) / len(values), 6) for values in by_epoch),
         dtype=str(dtype).removeprefix("torch."),
         device=device.type,
@@ -238,7 +158,7 @@ def _record(recipe: Recipe, *, data: TuningData, base: Path, report: Report) -> 
         "base": {"weights_sha256": weights_sha256(base)},
         "saved_as": "float32 safetensors",
         "versions": {name: importlib.metadata.version(name) for name in packages},
-        "report": asdict(report),
+        "report": report.as_dict(),
     }
     return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
@@ -261,9 +181,11 @@ def finetune(*, base: Path, data: Path, out: Path, recipe: Recipe, progress: Pro
             instances, tokenizer=tokenizer, recipe=recipe, rows=model.get_input_embeddings().num_embeddings
         )
         device = _device()
+        if device.type == "cpu" and max(len(item.ids) for item in encoded) <= _SHORT:
+            model.set_attn_implementation("eager")
         dtype = _dtype(recipe, device=device)
         tuned = _with_adapter(model, recipe) if recipe.method == "lft" else model
-        losses = _fit(tuned.to(device), encoded, recipe, dtype=dtype, progress=progress)
+        losses = fit(tuned.to(device), encoded, recipe, dtype=dtype, progress=progress)
         _save(tuned, tokenizer, method=recipe.method, base=base, out=out, folder=folder)
         seconds = time.monotonic() - started
         report = _report(recipe, out=out, encoded=encoded, losses=losses, dtype=dtype, device=device, seconds=seconds)
