@@ -78,7 +78,8 @@ def test_a_chosen_theme_stays_and_is_there_before_the_first_paint(page_for, alic
     assert page.evaluate(paper) == light
 
 
-def test_an_invited_person_reaches_their_work(page_for, axe, database, study):
+def test_an_invited_person_reaches_their_work(page_for, server, axe, database, study):
+    server.expected += ["status of 422", "status of 410"]
     with writing(database) as session:
         token = create_invite(session, role=Role.ANNOTATOR, days=1, study_id=study.id)
     page = page_for()
@@ -120,7 +121,7 @@ def test_a_session_that_ended_leads_to_the_sign_in_page_and_back(page_for, serve
 
 
 def test_a_server_that_is_gone_is_said_in_words(page_for, server, alice):
-    server.expected += ["ERR_FAILED", "htmx:sendError"]
+    server.expected += ["ERR_FAILED", "htmx:sendError", "htmx:afterRequest"]
     page = page_for(alice)
     page.goto("/checkpoints")
     page.route("**/nothing", lambda route: route.abort())
