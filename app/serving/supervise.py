@@ -49,18 +49,24 @@ class Server:
 
     def start(self) -> None:
         """Start the process, appending to the log. Must be called by a thread that outlives the server."""
-        environment = [f"{name}={value}" for name, value in self.plan.environment]
-        if self._api_key:  # not on the command line, where every user of the machine could read it
-            environment.append(f"VLLM_API_KEY={self._api_key}")
-        starter = [self.plan.command[0], launch.__file__, str(os.getpid()), *environment, "--"]
+        command = [self.plan.command[0], launch.__file__, str(os.getpid()), *self.plan.command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the command is the plan's
-                [*starter, *self.plan.command],
+                command,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = dict(os.environ)  # noqa: TID251  the server's settings, not Tuneshift's
+        # It would override the cache size on the command line.
+        inherited.pop("VLLM_CPU_KVCACHE_SPACE", None)
+        # Not on the command line, where every user of the machine could read it.
+        key = {"VLLM_API_KEY": self._api_key} if self._api_key else {}
+        return inherited | dict(self.plan.environment) | key
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group; one that is gone is fine."""
