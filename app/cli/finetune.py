@@ -9,7 +9,7 @@ from app.cli.common import JsonOption, RegistryOption, console, print_json, sett
 from app.demo.progress import bars, counted
 from app.engines.registry import load_registry
 from app.errors import ConfigurationError, InvalidInputError
-from app.finetune.recipe import Method, RecipeError, default_recipe
+from app.finetune.recipe import Method, default_recipe
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -37,15 +37,17 @@ def finetune(
     choices = {"epochs": epochs, "lr": lr, "batch": batch, "max_tokens": max_tokens, "seed": seed, "dtype": dtype}
     if method == "lft":
         choices |= {"rank": rank, "alpha": alpha}
-    try:
-        recipe = default_recipe(method, **choices)
-    except RecipeError as error:
-        raise InvalidInputError(str(error)) from error
+    recipe = default_recipe(method, **choices)
     from app.finetune.train import finetune as tune  # noqa: PLC0415  torch is for those who train
 
     with bars() as progress:
-        bar = counted(progress, f"Train {method}")
-        report = tune(base=_base(base, checkpoints), data=data, out=out, recipe=recipe, progress=bar)
+        report = tune(
+            base=_base(base, checkpoints),
+            data=data,
+            out=out,
+            recipe=recipe,
+            progress=counted(progress, f"Tune {method.upper()}"),
+        )
     if json:
         print_json(report.as_dict())
         return
