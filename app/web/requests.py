@@ -1,7 +1,10 @@
 """What surrounds every request: an id for the log and the error page, a count, and a last resort for the unforeseen."""
 
+import json
+import re
 import secrets
 import time
+from collections.abc import Iterable, Iterator
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,6 +17,8 @@ from app.web.errors import unexpected_response
 
 log = structlog.get_logger(__name__)
 
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 METRICS = CollectorRegistry()
@@ -73,20 +78,37 @@ def _route(scope: Scope) -> str:
 
 
 async def refuse_unstorable(request: Request) -> None:
-    """Refuse text no database can keep: NUL and unpaired surrogates, in the address or in a form."""
+    """Refuse text no database can keep, in the address, a form or JSON: NUL, and halves of surrogate pairs."""
     if _unstorable(request.url.path) or "%00" in request.scope["query_string"].decode("latin-1"):
         raise InvalidInputError("The address contains a NUL character.")
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
-        return
-    form = await request.form()
-    for name, value in form.multi_items():
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    sent: Iterable[tuple[str, object]] = ()
+    if kind in _FORMS:
+        sent = (await request.form()).multi_items()
+    elif kind == "application/json":
+        sent = _fields(await request.body())
+    for name, value in sent:
         if _unstorable(name) or (isinstance(value, str) and _unstorable(value)):
             raise InvalidInputError(
                 f"{name[:40]!r} contains a character that cannot be stored (NUL or half of a surrogate pair).",
-                remedy="Remove it and send the form again.",
+                remedy="Remove it and send it again.",
             )
 
 
+def _fields(body: bytes) -> Iterator[tuple[str, object]]:
+    """Walk the fields of a JSON body, each with the name nearest to it; nothing comes of one that is not JSON."""
+    try:
+        waiting = [("the request", json.loads(body))]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        name, value = waiting.pop()
+        yield name, value
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(name, entry) for entry in value]
+
+
 def _unstorable(text: str) -> bool:
-    return "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    return _UNSTORABLE.search(text) is not None

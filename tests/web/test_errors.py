@@ -98,6 +98,20 @@ def test_text_no_database_can_keep_is_refused(failing, text):
         assert "text" in BeautifulSoup(response.text, "html.parser").select_one(".lead").text
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "\x00"])
+def test_nor_inside_json(failing, text):
+    bodies = [{"text": text}, {"list": [1, {"deep": [text]}]}, {text: 1}, [text], text]
+    for body in bodies:
+        response = failing.post("/form", content=json.dumps(body), headers={"Content-Type": "application/json"})
+        assert response.status_code == 422
+        assert "cannot be stored" in response.text, body
+
+
+def test_json_nested_without_end_is_no_fault_of_the_server(failing):
+    for body in ("[" * 100_000, '{"a":' * 50_000):
+        assert failing.post("/form", content=body, headers={"Content-Type": "application/json"}).status_code == 422
+
+
 @pytest.mark.parametrize("text", ["", "שלום", "👩‍👩‍👧", "<script>alert(1)</script>", "%00", "é" * 100_000])
 def test_all_other_text_passes_unchanged(failing, text):
     assert failing.post("/form", data={"count": "1", "text": text}).json() == {"text": text}

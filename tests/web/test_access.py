@@ -1,0 +1,197 @@
+"""Every row of the access table, as everyone: the answer is written down here, not computed from the table."""
+
+from typing import NamedTuple
+
+import pytest
+from sqlmodel import select
+
+from app.accounts.access import ACCESS, Access, check_table
+from app.accounts.queries import create_invite
+from app.db import reading, writing
+from models import Comparison, ComparisonColumn, Invite, Role, RunState, Study, User
+from tests.factories import fill_study, make_response
+from tests.web.judging_help import a_form, take
+
+SIGN_IN = 303  # to /login, for a page; a write or a stream gets 401
+
+
+class Expected(NamedTuple):
+    """What an anonymous visitor, an annotator, a researcher of other studies, and the study's own researcher get."""
+
+    anonymous: int
+    annotator: int
+    stranger: int
+    researcher: int
+
+
+# 404 for the stranger where the thing is Alice's or Bob's. Comparisons are shared among researchers by their link.
+EXPECTED = {
+    ("GET", "/healthz"): Expected(200, 200, 200, 200),
+    ("GET", "/readyz"): Expected(200, 200, 200, 200),
+    ("GET", "/metrics"): Expected(200, 200, 200, 200),
+    ("GET", "/"): Expected(200, 303, 303, 303),
+    ("GET", "/login"): Expected(200, 303, 303, 303),
+    ("POST", "/login"): Expected(422, 422, 422, 422),
+    ("POST", "/logout"): Expected(401, 303, 303, 303),
+    ("GET", "/invite/{token}"): Expected(200, 200, 200, 200),
+    ("POST", "/invite/{token}"): Expected(422, 303, 303, 303),
+    ("GET", "/checkpoints"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/checkpoints/check"): Expected(401, 403, 303, 303),
+    ("GET", "/explore"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/explore/{comparison_id}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/explore/{comparison_id}/responses/{position}/tokens/{index}"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/compare"): Expected(401, 403, 303, 303),
+    ("GET", "/compare/{comparison_id}/stream"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/compare/{comparison_id}/stop"): Expected(401, 403, 303, 303),
+    ("GET", "/studies"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/studies"): Expected(401, 403, 422, 422),
+    ("GET", "/studies/{study_id}"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/invites"): Expected(401, 403, 404, 200),
+    ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/judge"): Expected(SIGN_IN, 303, 200, 200),
+    ("POST", "/judge/next"): Expected(401, 303, 404, 404),
+    ("GET", "/judge/{presentation_id}"): Expected(SIGN_IN, 200, 404, 404),
+    ("POST", "/judge/{presentation_id}/draft"): Expected(401, 200, 404, 404),
+    ("POST", "/judge/{presentation_id}/submit"): Expected(401, 303, 404, 404),
+}
+
+
+@pytest.fixture
+def place(app, database, study, alice, bob, annotator):
+    """Make one of everything and say how its address and form read."""
+    with writing(database) as session:
+        fill_study(session, study)
+        token = create_invite(session, role=Role.ANNOTATOR, days=1, study_id=study.id)
+        comparison = Comparison(
+            prompt="Why?",
+            decoding={"max_tokens": 8, "temperature": 0.0, "seed": 0},
+            state=RunState.DONE,
+            created_by=alice.id,
+        )
+        response = make_response(session, run={"engine": "scripted", "text_lengths": [1] * 10})
+        session.add_all([comparison, response])
+        session.flush()
+        session.add(
+            ComparisonColumn(
+                comparison_id=comparison.id,
+                position=0,
+                checkpoint="base",
+                reference="base",
+                state=RunState.DONE,
+                response_id=response.id,
+            )
+        )
+    presentation = take(annotator, study)
+    values = {
+        "token": token,
+        "comparison_id": comparison.id,
+        "position": 0,
+        "index": 0,
+        "study_id": study.id,
+        "table": "preferences.csv",
+        "presentation_id": presentation,
+    }
+    forms = {
+        "/checkpoints/check": {"name": "base"},
+        "/compare": {"prompt": "Why?", "checkpoints": ["base"], "max_tokens": "4"},
+        "/studies/{study_id}/state": {"state": "paused"},
+        "/judge/next": {"study_id": study.id},
+        "/judge/{presentation_id}/draft": a_form(),
+        "/judge/{presentation_id}/submit": a_form(),
+    }
+    return lambda path: (path.format(**values), forms.get(path, {}))
+
+
+def test_every_row_has_its_expectation():
+    assert EXPECTED.keys() == ACCESS.keys()
+
+
+@pytest.mark.parametrize("who", Expected._fields)
+@pytest.mark.parametrize(("method", "path"), sorted(EXPECTED), ids=lambda value: value)
+def test_each_row_answers_each_person_as_written(request, place, method, path, who):
+    address, form = place(path)
+    client = request.getfixturevalue(who)
+    response = client.request(method, address, data=form or None)
+    expected = getattr(EXPECTED[method, path], who)
+    assert response.status_code == expected, response.text[:400]
+    if who == "anonymous" and expected == SIGN_IN:
+        assert response.headers["location"].startswith("/login?next=/")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(row for row in EXPECTED if EXPECTED[row].stranger == 404))
+def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, place, method, path):
+    """The body of a 404 must not tell an existing id from a made-up one."""
+    address, form = place(path)
+    form = {name: "0" * 16 if name == "study_id" else value for name, value in form.items()}
+    made_up = path.format(study_id="0" * 16, presentation_id="0" * 16, table="preferences.csv")
+    real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
+    assert (real.status_code, real.text) == (unreal.status_code, unreal.text)
+
+
+def test_refused_people_change_nothing(place, database, study, annotator, stranger, anonymous):
+    def rows():
+        with reading(database) as session:
+            return session.get_one(Study, study.id).state, len(session.exec(select(Invite)).all())
+
+    before = rows()
+    for client in (annotator, stranger, anonymous):
+        for path in ("/studies/{study_id}/state", "/studies/{study_id}/invites"):
+            address, form = place(path)
+            assert client.post(address, data=form).status_code in {401, 403, 404}
+    assert rows() == before
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"])
+def test_other_methods_open_no_other_door(annotator, place, method):
+    for path in ("/studies/{study_id}", "/studies/{study_id}/export/{table}", "/checkpoints"):
+        address, _ = place(path)
+        response = annotator.request(method, address)
+        assert response.status_code in {403, 405}
+        override = annotator.get(address, headers={"X-HTTP-Method-Override": "POST"})
+        assert override.status_code == 403
+
+
+def test_no_trailing_slash_or_suffix_leads_around_the_table(annotator, place):
+    for path in ("/studies/{study_id}", "/checkpoints", "/explore"):
+        address, _ = place(path)
+        for variant in (
+            f"{address}/",
+            f"{address}.json",
+            f"/{address}",
+            address.upper(),
+            f"{address}%2f",
+            f"{address};x",
+        ):
+            assert annotator.get(f"http://testserver{variant}").status_code in {307, 403, 404}
+
+
+def test_an_annotator_who_runs_nothing_gets_nothing_of_the_registry(annotator, place):
+    response = annotator.get("/checkpoints")
+    assert response.status_code == 403
+    assert "lft" not in response.text
+
+
+def test_the_app_refuses_to_start_without_a_row(app, monkeypatch):
+    check_table(app.routes)
+    app.get("/new")(lambda: None)
+    with pytest.raises(RuntimeError, match="'/new'"):
+        check_table(app.routes)
+    monkeypatch.setitem(ACCESS, ("GET", "/new"), Access.OWNER)
+    check_table(app.routes)
+    monkeypatch.setitem(ACCESS, ("GET", "/gone"), Access.OWNER)
+    with pytest.raises(RuntimeError, match="'/gone'"):
+        check_table(app.routes)
+
+
+def test_an_owner_row_keeps_researchers_out(app, monkeypatch, client_for, alice, carol):
+    monkeypatch.setitem(ACCESS, ("GET", "/checkpoints"), Access.OWNER)
+    assert client_for(carol).get("/checkpoints").status_code == 403
+    assert client_for(alice).get("/checkpoints").status_code == 200
+
+
+def test_a_role_taken_away_is_gone_with_the_next_request(researcher, database, alice):
+    assert researcher.get("/checkpoints").status_code == 200
+    with writing(database) as session:
+        session.get_one(User, alice.id).role = Role.ANNOTATOR
+    assert researcher.get("/checkpoints").status_code == 403
