@@ -84,7 +84,7 @@ def fill_study(
     items = [make_item(session, study=study, position=at, prompt=prompt) for at, prompt in enumerate(prompts, start=1)]
     for item in items:
         for arm in rows:
-            answer = text.format(arm=f"Answer {rows.index(arm) + 1}", prompt=item.prompt)
+            answer = text.replace("{arm}", f"Answer {rows.index(arm) + 1}").replace("{prompt}", item.prompt)
             response = make_response(
                 session, checkpoint=arm.checkpoint, prompt=item.prompt, text=answer, finish=finish
             )

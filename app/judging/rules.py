@@ -20,7 +20,7 @@ class Dimension:
 DIMENSIONS = (
     Dimension("helpfulness", "does not help with what was asked", "does all that was asked"),
     Dimension("clarity", "hard to follow", "well ordered and easy to follow"),
-    Dimension("factuality", "wrong where it matters", "every claim is right, as far as you can tell"),
+    Dimension("factuality", "wrong where it matters", "every claim holds, as far as you can tell"),
     Dimension("depth", "barely touches the question", "goes as deep as the question deserves"),
     Dimension("engagement", "stiff or robotic", "natural and pleasant to read"),
 )

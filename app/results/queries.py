@@ -164,13 +164,18 @@ def _hallucination_rows(session: Session, study: Study) -> Iterator[dict[str, An
 
 def _shift(session: Session, response_id: str, span: Span) -> dict[str, Any] | None:
     """Tell how tuning shifted the tokens of a span; None where the response was imported or never scored."""
-    query = select(Response, Trace).where(Response.id == response_id, Trace.response_id == response_id)
-    row = session.exec(query.order_by(Trace.reference)).first()
-    if row is None or "text_lengths" not in row[0].run:
+    query = (
+        select(Response.run, Trace.reference, Trace.tokens)
+        .join(Trace, col(Trace.response_id) == col(Response.id))
+        .where(Response.id == response_id)
+        .order_by(Trace.reference)
+    )
+    row = session.exec(query).first()
+    if row is None or "text_lengths" not in row[0]:
         return None
-    classes = [token.shift_class for token in unpack(row[1].tokens)]
-    counts = span_shift(row[0].run["text_lengths"], classes, start=span.start, end=span.end)
-    return {"reference": row[1].reference, **counts}
+    run, reference, tokens = row
+    classes = [token.shift_class for token in unpack(tokens)]
+    return {"reference": reference, **span_shift(run["text_lengths"], classes, start=span.start, end=span.end)}
 
 
 def _where(names: _Names, judged: _Judged, side: Side) -> dict[str, Any]:
@@ -206,13 +211,22 @@ def _judgments(session: Session, study: Study) -> Iterator[_Judged]:
     # Every study's items are listed at once, but only one item's judgments are in memory at a time.
     item_ids = session.exec(select(Item.id).where(Item.study_id == study.id).order_by(col(Item.position))).all()
     for item_id in item_ids:
-        yield from _judgments_of(session, session.get_one(Item, item_id))
+        item = session.get_one(Item, item_id)
+        for judged in _judgments_of(session, item):
+            yield judged
+            # A session keeps what was read together until the garbage collector comes by; an export cannot wait for it.
+            for row in (judged.presentation, judged.final, judged.first):
+                # The first revision may be the final one, and that is one object.
+                if row in session:
+                    session.expunge(row)
+        session.expunge(item)
 
 
 def _judgments_of(session: Session, item: Item) -> Sequence[_Judged]:
     final, first = aliased(Revision), aliased(Revision)
     rows = session.exec(
         select(Presentation, final, first)
+        .select_from(Presentation)
         .join(final, and_(col(final.presentation_id) == Presentation.id, col(final.number) == _submitted(func.max)))
         .join(first, and_(col(first.presentation_id) == Presentation.id, col(first.number) == _submitted(func.min)))
         .where(
