@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.compare.answers import Answer
 from app.shift.align import AlignedRow, align
@@ -104,8 +104,7 @@ def column_view(answer: Answer) -> ColumnView:
         running=running,
         can_retry=ended_badly,
         tokens=token_views(answer, range(len(answer.ids))),
-        # Where the stretches end is known only when the answer has.
-        bars=bars(answer)[:1] if running else bars(answer),
+        bars=_live_bars(answer) if running else bars(answer),
         text=answer.text,
         run=_run_facts(answer),
     )
@@ -184,6 +183,11 @@ def bars(answer: Answer) -> tuple[Bar, ...]:
         bar(f"First 5 % · {_tokens(first)}", summary.first5, answer.kl_kind),
         bar(f"Last 95 % · {_tokens(rest)}", summary.last95, answer.kl_kind),
     )
+
+
+def _live_bars(answer: Answer) -> tuple[Bar, ...]:
+    """Show what the page itself can keep up to date while tokens arrive: the counts alone."""
+    return tuple(replace(whole, mean_kl="") for whole in bars(answer)[:1])
 
 
 def _tokens(n: int) -> str:
@@ -362,7 +366,7 @@ def _facts(shift: TokenShift, kl_kind: KlKind) -> tuple[tuple[str, str, str], ..
     """List the numbers of a token: (name, value, what it means)."""
     ties = f", tied with {shift.ties:,}" if shift.ties else ""
     facts = [
-        ("Rank under base", f"{shift.base_rank:,}{ties}", "1 is base's own first choice"),
+        ("Rank under base", f"{shift.base_rank:,}{ties}", "(1 is its own first choice)"),
         ("Rank under tuned", f"{shift.tuned_rank:,}", ""),
         ("KL(tuned ‖ base)", _nats(shift.kl_tuned_base, kl_kind), _kl_note(kl_kind)),
         ("KL(base ‖ tuned)", _nats(shift.kl_base_tuned, kl_kind), _kl_note(kl_kind)),
@@ -386,6 +390,6 @@ def percent(probability: float) -> str:
     """Write a probability so that small ones stay apart from nothing."""
     if probability >= 0.1:  # noqa: PLR2004
         return f"{100 * probability:.1f} %"
-    if probability >= 0.0001:  # noqa: PLR2004
+    if probability >= 0.001:  # noqa: PLR2004
         return f"{100 * probability:.2f} %"
-    return "0 %" if probability <= 0 else f"{probability:.1e}"
+    return f"{100 * probability:.2g} %"

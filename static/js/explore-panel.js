@@ -1,6 +1,7 @@
 // The panel of a token: hover shows it, a click or Enter keeps it, Escape closes it. Fetched once per token.
 
 const HOVER_MS = 40;
+const MARGIN_PX = 24;
 const cache = new Map();
 
 function key(span) {
@@ -58,9 +59,17 @@ export function connectPanel(root) {
     empty.hidden = true;
     close.hidden = false;
     dock.classList.add("open");
+    uncover(span);
     for (const other of [span.nextElementSibling, span.previousElementSibling]) {
       if (other && !other.classList.contains("shift-pending")) load(root, other).catch(() => {});
     }
+  }
+
+  /** Scroll a token out from under the sheet, where the dock is one. */
+  function uncover(span) {
+    if (getComputedStyle(dock).position !== "fixed") return;
+    const hidden = span.getBoundingClientRect().bottom + MARGIN_PX - dock.getBoundingClientRect().top;
+    if (hidden > 0) scrollBy({ top: hidden });
   }
 
   function hide() {
@@ -101,8 +110,9 @@ export function connectPanel(root) {
     pin(span);
   });
   root.addEventListener("focusin", (event) => {
-    // Arrow keys carry an open panel along; Tab alone does not open one.
-    if (token(event) && dock.classList.contains("open")) pin(token(event));
+    // Arrow keys carry an open panel along; Tab alone does not open one, and a click has its own handler.
+    const span = token(event);
+    if (span?.matches(":focus-visible") && dock.classList.contains("open")) pin(span);
   });
   close.addEventListener("click", () => {
     const span = current;
