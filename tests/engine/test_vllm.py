@@ -9,6 +9,7 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from app.diagnosis import diagnose
 from app.engines.protocol import Decoding, Request
 from app.engines.vllm.engine import VllmEngine
 from app.engines.vllm.isolation import probe_lora_isolation
@@ -16,6 +17,7 @@ from app.errors import EngineError, InvalidInputError
 from app.serving.plan import plan
 from app.serving.serve import find_vllm, free_ports
 from app.serving.supervise import available_cores, running
+from app.settings import Settings
 from tests.engine.vllm_servers import vllm_python
 
 PROMPT = "Explain why the sky is blue to a child, then to a physicist."
@@ -54,6 +56,15 @@ def test_the_base_is_unchanged_while_the_lft_streams_beside_it(served):
     ids = served.prompt(PROMPT * 4)
     found = asyncio.run(probe_lora_isolation(served.engine(), base="base", adapter="lft", ids=ids))
     assert found.isolated, found.detail
+
+
+def test_the_doctor_probes_servers_that_are_shared(served, tmp_path):
+    settings = Settings(_env_file=None, data_dir=tmp_path, checkpoints=served.serving.registry)
+    found = {finding.part: finding for finding in asyncio.run(diagnose(settings))}
+    assert all(found[f"checkpoint {name}"].ok for name in NAMES), found
+    assert found["adapter lft"].ok
+    assert "unchanged" in found["adapter lft"].detail
+    assert "adapter sft" not in found
 
 
 def test_scoring_in_a_mixed_batch_changes_nothing_and_ends_no_server(served):
