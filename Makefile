@@ -38,7 +38,6 @@ check: install-dev ## Lint, types, structure, templates (no models needed)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
-	@$(BIN)/djlint templates --check --quiet
 	@$(BIN)/djlint templates --lint --quiet
 
 .PHONY: test-unit test-web test-engine test-browser
@@ -57,8 +56,8 @@ bench: install-dev demo-data vllm ## Measure: ratios as JSON lines, minutes each
 	  echo "== $$bench"; $(BIN)/python -m "tests.bench.$$(basename $$bench .py)" $(ARGS); done
 
 .PHONY: fmt
-fmt: install-dev ## Format Python and templates
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/djlint templates --reformat --quiet || true
+fmt: install-dev ## Format Python
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 ##@ Set up (each target above calls what it needs)
 # A stamp is named after the content it was made from, so nothing is installed twice and nothing stale is kept.
