@@ -37,6 +37,21 @@ from models import (
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
+def _submitted(pick: Callable[..., Any]) -> Any:
+    one = aliased(Revision)
+    return (
+        select(pick(one.number))
+        .where(one.presentation_id == Presentation.id, one.kind == RevisionKind.SUBMITTED)
+        .correlate(Presentation)
+        .scalar_subquery()
+    )
+
+
+# Made once: a query of new aliases would be compiled anew for every item.
+_FINAL, _FIRST = aliased(Revision), aliased(Revision)
+_LAST_SUBMITTED, _FIRST_SUBMITTED = _submitted(func.max), _submitted(func.min)
+
+
 @dataclass(frozen=True, slots=True)
 class _Names:
     """What ids are called in an export of one study."""
@@ -223,12 +238,11 @@ def _judgments(session: Session, study: Study) -> Iterator[_Judged]:
 
 
 def _judgments_of(session: Session, item: Item) -> Sequence[_Judged]:
-    final, first = aliased(Revision), aliased(Revision)
     rows = session.exec(
-        select(Presentation, final, first)
+        select(Presentation, _FINAL, _FIRST)
         .select_from(Presentation)
-        .join(final, and_(col(final.presentation_id) == Presentation.id, col(final.number) == _submitted(func.max)))
-        .join(first, and_(col(first.presentation_id) == Presentation.id, col(first.number) == _submitted(func.min)))
+        .join(_FINAL, and_(col(_FINAL.presentation_id) == Presentation.id, col(_FINAL.number) == _LAST_SUBMITTED))
+        .join(_FIRST, and_(col(_FIRST.presentation_id) == Presentation.id, col(_FIRST.number) == _FIRST_SUBMITTED))
         .where(
             Presentation.item_id == item.id,
             col(Presentation.state).in_((PresentationState.SUBMITTED, PresentationState.SKIPPED)),
@@ -236,13 +250,3 @@ def _judgments_of(session: Session, item: Item) -> Sequence[_Judged]:
         .order_by(col(Presentation.id))
     )
     return [_Judged(item, *row) for row in rows]
-
-
-def _submitted(pick: Callable[..., Any]) -> Any:
-    one = aliased(Revision)
-    return (
-        select(pick(one.number))
-        .where(one.presentation_id == Presentation.id, one.kind == RevisionKind.SUBMITTED)
-        .correlate(Presentation)
-        .scalar_subquery()
-    )
