@@ -119,6 +119,14 @@ def load(session: Session, comparison_id: str) -> Stored:
     )
 
 
+def load_answer(session: Session, comparison_id: str, position: int) -> Answer:
+    """Read one column of a comparison. Raises NotFoundError."""
+    found = next(_answers(session, comparison_id, position), None)
+    if found is None:
+        raise NotFoundError(f"There is no column {position} in this comparison.", remedy="Check the link.")
+    return found
+
+
 def state_of(session: Session, comparison_id: str) -> RunState:
     """Read only how a comparison stands. Raises NotFoundError."""
     state: RunState | None = session.exec(select(col(Comparison.state)).where(Comparison.id == comparison_id)).first()
@@ -168,7 +176,7 @@ def _trace(response_id: str, answer: Answer, scores: Scores) -> Trace:
     )
 
 
-def _answers(session: Session, comparison_id: str) -> Iterator[Answer]:
+def _answers(session: Session, comparison_id: str, position: int | None = None) -> Iterator[Answer]:
     rows = (
         select(ComparisonColumn, Response, Trace)
         .join(Response, col(ComparisonColumn.response_id) == col(Response.id), isouter=True)
@@ -180,6 +188,8 @@ def _answers(session: Session, comparison_id: str) -> Iterator[Answer]:
         .where(ComparisonColumn.comparison_id == comparison_id)
         .order_by(col(ComparisonColumn.position))
     )
+    if position is not None:
+        rows = rows.where(ComparisonColumn.position == position)
     for column, response, trace in session.exec(rows):
         yield _answer(column, response, trace)
 

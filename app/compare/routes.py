@@ -128,14 +128,17 @@ async def stop(request: Request, user: CurrentUser, comparison_id: str) -> Respo
 def token(request: Request, session: ReadSession, comparison_id: str, position: int, index: int) -> Response:
     """Show one token under both models: a fragment for the panel, a page for everybody else."""
     run = _live_runs(request).get(comparison_id)
-    answers = run.fold().answers() if run else queries.load(session, comparison_id).answers
-    if not 0 <= position < len(answers):
-        raise NotFoundError(f"This comparison has no column {position}.")
-    answer: Answer = answers[position]
+    answer = _live_answer(run, position) if run else queries.load_answer(session, comparison_id, position)
     if not 0 <= index < len(answer.ids):
         raise NotFoundError(f"This answer has no token {index}.", remedy=f"It has {len(answer.ids)}.")
     name = "explore/_panel.html" if is_htmx(request) else "explore/token.html"
     return render(request, name, panel=panel_view(answer, index), comparison_id=comparison_id)
+
+
+def _live_answer(run: LiveRun, position: int) -> Answer:
+    if not 0 <= position < len(run.plan.columns):
+        raise NotFoundError(f"There is no column {position} in this comparison.", remedy="Check the link.")
+    return run.fold().answer(position)
 
 
 def _start(request: Request, plan: Plan, user: User) -> LiveRun:

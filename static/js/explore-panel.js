@@ -94,6 +94,8 @@ export function connectPanel(root) {
     const span = event.pointerType === "mouse" ? token(event) : null;
     clearTimeout(timer);
     if (!span || pinned || span === current) return;
+    // Ask at once and show a little later: a pointer passing through shows nothing, one that rests waits for nothing.
+    load(root, span).catch(() => {});
     timer = setTimeout(show, HOVER_MS, span);
   });
   root.addEventListener("click", (event) => {
