@@ -96,7 +96,7 @@ def check_table(routes: Iterable[BaseRoute]) -> None:
 
 def enforce(request: Request) -> None:
     """Let the request through or raise 401/403; leaves the person, if any, on `request.state.user`."""
-    request.state.user = user = _signed_in(request)
+    request.state.user = user = signed_in(request)
     # HEAD reaches a GET handler, so it needs that handler's row.
     method = "GET" if request.method == "HEAD" else request.method
     needed = ACCESS[method, request.scope["route"].path]
@@ -108,7 +108,7 @@ def enforce(request: Request) -> None:
         raise AccessDeniedError("This page is for researchers.")
 
 
-def _signed_in(request: Request) -> User | None:
+def signed_in(request: Request) -> User | None:
     """Load the person the signed cookie names; a disabled one, or one who signed out everywhere, is nobody."""
     user_id = request.session.get("uid")
     if not isinstance(user_id, str):

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
+from app.accounts.access import signed_in
 from app.errors import AppError
 from app.web.templates import is_htmx, render
 
@@ -56,6 +57,8 @@ def error_response(request: Request, error: AppError) -> Response:
 
 def unexpected_response(request: Request, request_id: str) -> Response:
     """Answer 500 without a word about what failed; the log has it under the same id."""
+    # Whatever failed may fail again, so nothing is loaded for this page.
+    request.state.user = None
     remedy = f"Try again; if it stays, tell whoever runs this server the code {request_id}."
     return _answer(request, status=500, message="The server met an error it did not expect.", remedy=remedy)
 
@@ -122,6 +125,9 @@ def _answer(request: Request, *, status: int, message: str, remedy: str = "") ->
         return PlainTextResponse(f"{message} {remedy}".strip(), status_code=status)
     title = _TITLES.get(status, "That did not work")
     if not is_htmx(request):
+        if "session" in request.scope and not hasattr(request.state, "user"):
+            # No route matched, so nobody has looked who this is; their way back is in the top bar.
+            request.state.user = signed_in(request)
         return render(request, "errors/page.html", status_code=status, title=title, message=message, remedy=remedy)
     response = render(request, "errors/_toast.html", status_code=status, title=title, message=message, remedy=remedy)
     response.headers["HX-Retarget"] = "#toasts"

@@ -5,8 +5,10 @@ from playwright.sync_api import expect
 
 from app.accounts.queries import add_user, create_invite
 from app.db import writing
+from app.engines.registry import Registry
 from models import Role
 from tests.factories import PASSWORD
+from tests.scripted_engine import ScriptedEngines
 
 
 @pytest.fixture
@@ -31,6 +33,16 @@ def test_the_checkpoints_page_is_accessible_and_never_wider_than_the_window(page
     page.goto("/checkpoints")
     axe(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_checkpoints_the_page_says_what_to_do(page_for, axe, app, scripted_engines, tmp_path, alice):
+    empty = Registry(path=tmp_path / "checkpoints.toml", checkpoints={})
+    app.state.engines = ScriptedEngines(registry=empty, engine=scripted_engines.engine)
+    app.state.registry_problem = "data/checkpoints.toml does not exist."
+    page = page_for(alice, width=400)
+    page.goto("/checkpoints")
+    expect(page.get_by_role("heading", name="No checkpoints yet: run make demo")).to_be_visible()
+    axe(page)
 
 
 def test_signing_in_and_out_by_keyboard(page_for, dora):

@@ -7,6 +7,7 @@ from fastapi import Form
 from fastapi.testclient import TestClient
 
 from app.accounts.access import ACCESS, Access
+from app.db import connect
 from app.errors import EngineTimeoutError, InvalidInputError
 from app.main import create_app
 from app.web.logs import configure_logs
@@ -166,6 +167,23 @@ def test_nothing_here_is_said_calmly(failing, htmx):
     assert failing.request("DELETE", "/login", headers=htmx).status_code == 405
 
 
+def test_people_keep_their_way_back_on_any_error_page(researcher, annotator):
+    for path in ("/nothing", "/explore/nothing", "/static/nothing"):
+        links = {a["href"] for a in BeautifulSoup(researcher.get(path).text, "html.parser").select("nav a")}
+        assert links == {"/explore", "/studies", "/judge", "/checkpoints"}, path
+    page = BeautifulSoup(annotator.get("/nothing").text, "html.parser")
+    assert [a["href"] for a in page.select("nav a")] == ["/judge"]
+
+
+def test_a_database_that_is_gone_still_leaves_words(app, researcher, tmp_path):
+    (tmp_path / "folder.db").mkdir()
+    app.state.database = connect(f"sqlite:///{tmp_path / 'folder.db'}")
+    for path in ("/checkpoints", "/nothing"):
+        response = researcher.get(path)
+        assert response.status_code == 500
+        assert "The server met an error it did not expect." in response.text
+
+
 @pytest.mark.parametrize(
     ("path", "location"),
     [
@@ -207,7 +225,7 @@ def test_a_log_line_tells_where_it_broke_and_no_values(form, capsys):
     configure_logs(form)
     secret = "hunter2"
     try:
-        raise ValueError(f"about {len(secret)}")
+        int(f"about {len(secret)}")
     except ValueError:
         structlog.get_logger("t").exception("broke", route="/form")
     logged = capsys.readouterr().err
