@@ -114,6 +114,8 @@ def _save(model: Any, tokenizer: Any, *, method: str, base: Path, out: Path, fol
     if method == "lft":
         # A path relative to the adapter: the folder can move together with its base, and no machine is named.
         model.peft_config["default"].base_model_name_or_path = os.path.relpath(base.resolve(), out.absolute())
+        # The library keeps a set, whose order differs from run to run.
+        model.peft_config["default"].target_modules = sorted(model.peft_config["default"].target_modules)
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a form of the library with nothing filled in
         return
