@@ -16,6 +16,7 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()",
 }
 _ONE_YEAR_S = 31_536_000
+_FOUND = frozenset({200, 304})
 
 
 class HeadersMiddleware:
@@ -44,6 +45,6 @@ def _cache_control(scope: Scope, *, status: int) -> str:
     """Pages are private to the moment; a static file addressed by its content never changes."""
     if not scope["path"].startswith("/static/"):
         return "no-store"
-    if status == 200 and scope["query_string"].startswith(b"v="):  # noqa: PLR2004 - the number is its own name
+    if status in _FOUND and scope["query_string"].startswith(b"v="):
         return f"public, max-age={_ONE_YEAR_S}, immutable"
     return "no-cache"

@@ -1,4 +1,7 @@
 // The shell: theme switch, menus, toasts, and what htmx does with errors. Features bring their own modules.
+// Import `toast.js`, never this file: its listeners must be added once.
+
+import { toast } from "./toast.js";
 
 const root = document.documentElement;
 
@@ -33,26 +36,6 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
-
-/** Say something in words at the edge of the page. Kinds: ok, info, warn, error; errors stay until dismissed. */
-export function toast(text, kind = "ok") {
-  const region = document.getElementById("toasts");
-  const element = document.createElement("div");
-  element.className = `toast toast-${kind}`;
-  element.dataset.toast = "";
-  element.setAttribute("role", kind === "error" ? "alert" : "status");
-  const words = document.createElement("div");
-  words.textContent = text;
-  const close = document.createElement("button");
-  close.type = "button";
-  close.className = "btn btn-quiet btn-icon";
-  close.dataset.toastClose = "";
-  close.setAttribute("aria-label", "Dismiss");
-  close.textContent = "×";
-  element.append(words, close);
-  region.append(element);
-  if (kind !== "error") setTimeout(() => element.remove(), 6000);
-}
 
 // Our own error answers name where they belong; anything else (a proxy's page, say) must not land in the page.
 document.addEventListener("htmx:beforeSwap", (event) => {

@@ -43,6 +43,8 @@ def test_pages_are_never_stored_and_hashed_files_for_ever(researcher):
     for address in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
         answer = researcher.get(address)
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+        again = researcher.get(address, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.headers["cache-control"]) == (304, answer.headers["cache-control"])
     assert researcher.get("/static/app.css").headers["cache-control"] == "no-cache"
     assert researcher.get("/static/none.css?v=1").headers["cache-control"] == "no-cache"
 
