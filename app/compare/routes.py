@@ -16,9 +16,10 @@ from app.compare import queries
 from app.compare.answers import Answer
 from app.compare.forms import BASE_PROMPTS, Asked, CompareForm, CompareInput, check
 from app.compare.live import LiveRun, LiveRuns
+from app.compare.panel import panel_view
 from app.compare.plan import Plan, build_plan
 from app.compare.stream import live_events, stored_events
-from app.compare.view import BLANK_BAR, MARKS, column_view, panel_view
+from app.compare.view import BLANK_BAR, MARKS, column_view
 from app.db import ReadSession, reading, writing
 from app.engines.open import Engines
 from app.engines.registry import Checkpoint

@@ -8,7 +8,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from app.compare.answers import Answer
-from app.compare.view import MARKS, column_view, panel_view, percent, token_views, visible
+from app.compare.panel import panel_view, percent, visible
+from app.compare.view import MARKS, column_view, token_views
 from app.shift.trace import TokenShift
 from app.web.templates import fragment
 from models import RunState
