@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
+from app import migrate
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.throttle import LoginThrottle
@@ -92,6 +93,8 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     app.state.database = connect(settings.resolved_database_url)
+    if not await run_in_threadpool(migrate.is_current, app.state.database):
+        raise ConfigurationError("The database lacks migrations.", remedy="Run: tuneshift db upgrade")
     given = app.state.engines
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)

@@ -4,6 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from app.db import connect
+from app.errors import ConfigurationError
 from app.main import create_app
 
 
@@ -43,6 +44,14 @@ def test_a_database_behind_is_not_ready(anonymous, database):
     response = anonymous.get("/readyz")
     assert (response.status_code, response.json()["ready"]) == (503, False)
     assert response.json()["parts"]["migrations"] == {"ok": False, "detail": "behind; run: tuneshift db upgrade"}
+
+
+def test_a_server_does_not_start_on_a_database_it_would_fail_on(settings, scripted_engines):
+    with (
+        pytest.raises(ConfigurationError, match=r"lacks migrations\. Run: tuneshift db upgrade"),
+        TestClient(create_app(settings, engines=scripted_engines)),
+    ):
+        pass
 
 
 def test_a_database_that_is_gone_is_not_ready(app, anonymous, tmp_path):
