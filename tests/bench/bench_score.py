@@ -5,7 +5,6 @@ The forward is what anyone would write: transformers, the logits of the response
 
 import asyncio
 import statistics
-import time
 
 import torch
 from peft import PeftModel
@@ -15,7 +14,7 @@ from app.engines.local import LocalEngine
 from app.engines.registry import Registry, load_registry
 from app.engines.tokenizer import load_tokenizer
 from app.settings import Settings
-from tests.bench.report import emit
+from tests.bench.report import Spent, Stopwatch, emit
 
 RESPONSES = 50
 LENGTHS = (40, 80, 120, 200)
@@ -36,10 +35,10 @@ def plain_model(registry: Registry, name: str):
 
 
 @torch.inference_mode()
-def forward(model, prompt: tuple[int, ...], response: tuple[int, ...]) -> float:
-    started = time.perf_counter()
+def forward(model, prompt: tuple[int, ...], response: tuple[int, ...]) -> Spent:
+    watch = Stopwatch()
     model(input_ids=torch.tensor([[*prompt, *response]]), logits_to_keep=len(response) + 1, use_cache=False)
-    return time.perf_counter() - started
+    return watch.spent
 
 
 async def measure(tuned: str) -> None:
@@ -48,34 +47,34 @@ async def measure(tuned: str) -> None:
     prompt, ids = tokenizer.render(PROMPT, template="chat"), tokenizer.encode(TEXT)
     engine = LocalEngine(registry)
     models = [plain_model(registry, name) for name in dict.fromkeys((tuned, "base"))]
-    ratios = []
+    pairs = []
     for n in range(RESPONSES + 2):
         # Every response differs, and so does who goes first.
         response = ids[n : n + LENGTHS[n % len(LENGTHS)]]
 
-        async def scored(response=response) -> float:
-            started = time.perf_counter()
+        async def scored(response=response) -> Spent:
+            watch = Stopwatch()
             await engine.score(prompt, response, 20, checkpoint=tuned, reference="base")
-            return time.perf_counter() - started
+            return watch.spent
 
         if n % 2:
             ours = await scored()
-            theirs = sum(forward(model, prompt, response) for model in models)
+            theirs = sum((forward(model, prompt, response) for model in models), Spent(0, 0))
         else:
-            theirs = sum(forward(model, prompt, response) for model in models)
+            theirs = sum((forward(model, prompt, response) for model in models), Spent(0, 0))
             ours = await scored()
-        ratios.append((ours / theirs, ours, theirs))
+        pairs.append((ours, theirs))
     # The first two load and warm up.
-    kept = ratios[2:]
+    kept = pairs[2:]
     emit(
         bench="score",
         base="base",
         tuned=tuned,
-        responses=RESPONSES,
-        median_ratio=round(statistics.median(ratio for ratio, _, _ in kept), 3),
-        ratio_of_sums=round(sum(ours for _, ours, _ in kept) / sum(theirs for _, _, theirs in kept), 3),
-        score_s=round(sum(ours for _, ours, _ in kept), 2),
-        forwards_s=round(sum(theirs for _, _, theirs in kept), 2),
+        responses=len(kept),
+        median_ratio=round(statistics.median(ours.wall / theirs.wall for ours, theirs in kept), 3),
+        median_cpu_ratio=round(statistics.median(ours.cpu / theirs.cpu for ours, theirs in kept), 3),
+        score_s=round(sum(ours.wall for ours, _ in kept), 2),
+        forwards_s=round(sum(theirs.wall for _, theirs in kept), 2),
         threads=torch.get_num_threads(),
         bar=1.15,
     )

@@ -6,7 +6,6 @@ and threads, and without any shift. Above 1 the comparison is faster although it
 
 import asyncio
 import statistics
-import time
 
 import torch
 
@@ -16,7 +15,7 @@ from app.engines.registry import load_registry
 from app.engines.tokenizer import load_tokenizer
 from app.settings import Settings
 from tests.bench.bench_score import plain_model
-from tests.bench.report import emit
+from tests.bench.report import Spent, Stopwatch, emit
 
 NAMES = ("base", "lft", "sft")
 PROMPTS = (
@@ -28,27 +27,27 @@ TOKENS = 64
 ROUNDS = 2
 
 
-async def compare(engine: LocalEngine, prompt: tuple[int, ...]) -> tuple[list[int], float, float]:
+async def compare(engine: LocalEngine, prompt: tuple[int, ...]) -> tuple[list[int], Spent, float]:
     """Return tokens per column, seconds, and seconds to the first token."""
-    started, first = time.perf_counter(), []
+    watch, first = Stopwatch(), []
 
     async def column(name: str) -> int:
         asked = Request(checkpoint=name, prompt_ids=prompt, decoding=Decoding(max_tokens=TOKENS), reference="base")
         count = 0
         async for token in engine.stream(asked):
             if not first:
-                first.append(time.perf_counter() - started)
+                first.append(watch.spent.wall)
             count += 1
             assert token.shift is not None
         return count
 
     counts = await asyncio.gather(*map(column, NAMES))
-    return list(counts), time.perf_counter() - started, first[0]
+    return list(counts), watch.spent, first[0]
 
 
 @torch.inference_mode()
-def generate(model, prompt: tuple[int, ...], tokens: int) -> float:
-    started = time.perf_counter()
+def generate(model, prompt: tuple[int, ...], tokens: int) -> Spent:
+    watch = Stopwatch()
     out = model.generate(
         input_ids=torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
@@ -57,7 +56,7 @@ def generate(model, prompt: tuple[int, ...], tokens: int) -> float:
         max_new_tokens=tokens,
     )
     assert out.shape[1] == len(prompt) + tokens
-    return time.perf_counter() - started
+    return watch.spent
 
 
 async def measure() -> None:
@@ -65,21 +64,23 @@ async def measure() -> None:
     tokenizer = load_tokenizer(registry.get("base").tokenizer)
     engine = LocalEngine(registry)
     models = [plain_model(registry, name) for name in NAMES]
-    ratios, ours_tps, theirs_tps, firsts = [], [], [], []
+    ratios, cpu_ratios, ours_tps, theirs_tps, firsts = [], [], [], [], []
     await compare(engine, tokenizer.render("Hello", template="chat"))
     for n in range(ROUNDS * len(PROMPTS)):
         prompt = tokenizer.render(PROMPTS[n % len(PROMPTS)], template="chat")
         counts, ours, first = await compare(engine, prompt)
-        theirs = sum(generate(model, prompt, count) for model, count in zip(models, counts, strict=True))
-        ratios.append(theirs / ours)
-        ours_tps.append(sum(counts) / ours)
-        theirs_tps.append(sum(counts) / theirs)
+        theirs = sum((generate(*each) for each in zip(models, [prompt] * 3, counts, strict=True)), Spent(0, 0))
+        ratios.append(theirs.wall / ours.wall)
+        cpu_ratios.append(theirs.cpu / ours.cpu)
+        ours_tps.append(sum(counts) / ours.wall)
+        theirs_tps.append(sum(counts) / theirs.wall)
         firsts.append(first)
     emit(
         bench="stream",
         columns=NAMES,
         max_tokens=TOKENS,
         median_speedup=round(statistics.median(ratios), 3),
+        median_cpu_speedup=round(statistics.median(cpu_ratios), 3),
         tokens_per_s=round(statistics.median(ours_tps), 1),
         generate_tokens_per_s=round(statistics.median(theirs_tps), 1),
         first_token_s=round(statistics.median(firsts), 3),

@@ -3,7 +3,31 @@
 import json
 import os
 import sys
+import time
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and seconds of processor over all threads, which other programs do not add to."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.wall + other.wall, self.cpu + other.cpu)
+
+
+class Stopwatch:
+    """Started when made; `spent` is the time since then."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
 def emit(**figures: Any) -> None:
