@@ -258,5 +258,11 @@ def test_without_scripts_a_comparison_runs_and_is_read(page_for, alice) -> None:
     page.get_by_role("textbox", name="Prompt").fill("Why?")
     page.get_by_role("button", name="Run").click()
     page.wait_for_url("**/explore/*")
-    expect(page.locator('[data-column="1"] [data-state]')).to_contain_text("done:")
+    ended = page.locator("[data-state]").get_by_text("done:")
+    for _ in range(50):
+        if ended.count() == len(COUNTS):
+            break
+        page.get_by_role("link", name="Reload to see more of them.").click()
+        page.wait_for_timeout(100)
+    expect(ended).to_have_count(len(COUNTS))
     expect(page.locator('[data-column="1"] [data-tokens]')).to_contain_text("Rayleigh scattering")
