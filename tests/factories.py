@@ -85,8 +85,6 @@ def fill_study(
     for item in items:
         for arm in rows:
             answer = text.replace("{arm}", f"Answer {rows.index(arm) + 1}").replace("{prompt}", item.prompt)
-            response = make_response(
-                session, checkpoint=arm.checkpoint, prompt=item.prompt, text=answer, finish=finish
-            )
+            response = make_response(session, checkpoint=arm.checkpoint, prompt=item.prompt, text=answer, finish=finish)
             add(session, ItemResponse(item_id=item.id, arm_id=arm.id, response_id=response.id))
     return items

@@ -105,7 +105,12 @@ class Nursery:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TUNESHIFT_DATA_DIR": str(settings.data_dir)}
         command = [sys.executable, str(Path(__file__)), str(listener.fileno())]
         self.process = subprocess.Popen(
-            command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def start(self) -> int:
@@ -180,7 +185,9 @@ def _cycle(nursery: Nursery, writers: list[Writer], chance: random.Random) -> No
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + PATIENCE_S
-    while sum(len(writer.acknowledged) for writer in writers) == before and any(map(threading.Thread.is_alive, threads)):
+    while sum(len(writer.acknowledged) for writer in writers) == before and any(
+        map(threading.Thread.is_alive, threads)
+    ):
         assert time.monotonic() < deadline, "no submission was acknowledged"
         time.sleep(0.001)
     time.sleep(chance.uniform(0, LONGEST_LIFE_S))

@@ -115,11 +115,11 @@ listenToKeys({ form, acts, caret, nextMissing, reveal });
 if (item.answer.revision) document.getElementById("save-state").textContent = savedWords(item.answer);
 
 const kept = item.open && waiting(item.outbox);
-if (kept && substance(kept.answer) === substance(item.answer)) {
+if (kept && !kept.attempt && substance(kept.answer) === substance(item.answer)) {
   forget(item.outbox);
 } else if (kept) {
   fill(form, kept.answer);
   spans.restore(kept.answer.spans);
   say("Work that could not be saved earlier is back.");
-  saver.resume(kept.base_revision);
+  saver.resume(kept);
 }

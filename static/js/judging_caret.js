@@ -56,11 +56,11 @@ export function createCaret({ texts, spans, say }) {
   }
 
   async function mark() {
-    const { side, start, end, anchor } = mode;
-    await spans.mark(side, start, end);
-    mode = { side, start, end, anchor };
-    spans.containers[side].dataset.marking = "";
-    spans.containers[side].focus();
+    const current = mode;
+    await spans.mark(mode.side, mode.start, mode.end);
+    // Escape may have come before the dialog's end did.
+    if (mode !== current) return;
+    spans.containers[mode.side].focus();
     show();
   }
 

@@ -1,7 +1,7 @@
 // Saving: nothing is called saved before the server gave it a revision number, and nothing unsaved can be lost.
 //
-// Work waits in the browser's store from the first change until the server has it. One attempt is under way at a time;
-// it keeps its key and its content until it is answered, so a retry can never be stored twice.
+// Work waits in the browser's store until the server has it. One attempt is under way at a time; it keeps its key and its
+// content until it is answered, so a retry can never be stored twice.
 
 import { forget, keep } from "./judging_outbox.js";
 
@@ -20,13 +20,17 @@ export function createSaver({ token, outbox, revision, collect, show }) {
   let blocked = false;
 
   const unsaved = () => changes > stored || attempt !== null;
-
   function touch() {
     changes += 1;
     blocked = false;
-    keep(outbox, { base_revision: revision, answer: collect() });
+    remember(collect());
     if (!attempt) show("unsaved");
     plan(DEBOUNCE_MS);
+  }
+
+  /** Keep what is not stored yet; with the attempt under way, so that another page can take up the very same one. */
+  function remember(answer) {
+    keep(outbox, { base_revision: revision, answer, attempt, newer: changes > (attempt?.changes ?? 0) });
   }
 
   function plan(pause) {
@@ -43,8 +47,7 @@ export function createSaver({ token, outbox, revision, collect, show }) {
   async function run(kind) {
     clearTimeout(timer);
     while (unsaved() || kind === "submit") {
-      attempt ??= { kind, changes, body: { ...collect(), base_revision: revision, idempotency_key: newKey() } };
-      const current = attempt;
+      const current = attempt ?? begin(kind);
       show("saving", { submitting: current.kind === "submit" });
       const reply = await post(`/judge/${token}/${current.kind}`, current.body);
       if (!reply.ok) {
@@ -54,6 +57,13 @@ export function createSaver({ token, outbox, revision, collect, show }) {
       accept(current, reply.data);
       if (current.kind === "submit") return;
     }
+  }
+
+  function begin(kind) {
+    const answer = collect();
+    attempt = { kind, changes, body: { ...answer, base_revision: revision, idempotency_key: newKey() } };
+    remember(answer);
+    return attempt;
   }
 
   function accept(current, data) {
@@ -97,10 +107,12 @@ export function createSaver({ token, outbox, revision, collect, show }) {
     if (!attempt && !blocked) await send("submit");
   }
 
-  /** Take up work an earlier visit could not save, made from revision `base`. */
-  function resume(base) {
-    revision = base;
-    touch();
+  /** Take up work an earlier visit could not save: the attempt it had under way first, then what came after. */
+  function resume(kept) {
+    revision = kept.base_revision;
+    attempt = kept.attempt ? { ...kept.attempt, changes } : null;
+    if (!attempt || kept.newer) changes += 1;
+    send(attempt?.kind);
   }
 
   function discard() {

@@ -122,9 +122,11 @@ def test_a_drag_marks_whole_words_beyond_an_emoji_and_alt_marks_exactly(judging,
           getSelection().setBaseAndExtent(node, at + 2, node, at + 7);
         }"""
     )
-    release = "(alt) => { const answer = document.querySelector('.answer[data-side=right]');" \
-        " answer.dispatchEvent(new PointerEvent('pointerdown', {bubbles: true}));" \
-        " answer.dispatchEvent(new PointerEvent('pointerup', {bubbles: true, altKey: alt})); }"  # fmt: skip
+    release = """(alt) => {
+      const answer = document.querySelector('.answer[data-side=right]');
+      for (const type of ['pointerdown', 'pointerup'])
+        answer.dispatchEvent(new PointerEvent(type, {bubbles: true, altKey: alt}));
+    }"""
     page.evaluate(release, False)
     expect(page.locator("#span-quote")).to_have_text("gives off")
     page.get_by_role("button", name="Mark it").click()
@@ -218,6 +220,29 @@ def test_work_survives_a_browser_that_closed_before_it_was_saved(page_for, bob, 
     assert len(revisions(database, RevisionKind.DRAFT)[-1].ratings["right"]) == 5
 
 
+def test_a_reload_while_a_draft_is_under_way_is_no_conflict_with_oneself(judging, server, database):
+    server.expected += ["net::ERR_FAILED"]
+    page = judging()
+    arrived = []
+
+    def store_but_never_answer(route):
+        arrived.append(route.fetch().json()["revision"])
+        route.abort()
+
+    page.route("**/draft", store_but_never_answer, times=1)
+    press(page, "Enter", "5")
+    expect(page.locator("#save-banner")).to_be_visible()
+    assert arrived == [1]
+    context, url = page.context, page.url
+    page.close(run_before_unload=False)
+    again = context.new_page()
+    again.goto(url)
+    expect(again.locator("#save-state")).to_have_text(re.compile(r"rev 1"))
+    press(again, "ArrowDown", "j", "4")
+    expect(again.locator("#save-state")).to_have_text(re.compile(r"rev 2"))
+    assert [r.number for r in revisions(database, RevisionKind.DRAFT)] == [1, 2]
+
+
 def test_two_tabs_never_overwrite_each_other_in_silence(judging, server, database):
     server.expected += ["409"]
     first = judging()
@@ -284,16 +309,16 @@ def test_keys_mean_one_thing_at_a_time(judging):
     page.reload()
     press(page, "g")
     expect(page.locator("#guidelines")).to_be_hidden()
-    press(page, "Enter", "ArrowDown")
-    assert page.evaluate("document.activeElement.name") != ""
+    # The reason typed above is saved, so nothing is missing any more.
+    press(page, "Enter")
+    expect(page.locator(".judging-submit")).to_be_focused()
 
 
 def test_keys_of_an_input_method_are_left_alone(judging):
     page = judging()
     press(page, "Enter")
-    page.evaluate(
-        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: '5', isComposing: true, bubbles: true}))"
-    )
+    composing = "new KeyboardEvent('keydown', {key: '5', isComposing: true, bubbles: true})"
+    page.evaluate(f"document.activeElement.dispatchEvent({composing})")
     assert page.locator(".rating input:checked").count() == 0
 
 
@@ -343,7 +368,7 @@ def test_on_a_phone_one_response_is_in_view_and_keys_follow(judging):
     left, right = page.locator(".side[data-side=left]"), page.locator(".side[data-side=right]")
     expect(left).to_be_visible()
     expect(right).to_be_hidden()
-    page.get_by_label("B", exact=True).check()
+    page.get_by_role("group", name="Response in view").get_by_role("radio", name="B").check()
     expect(right).to_be_visible()
     expect(left).to_be_hidden()
     press(page, "Enter")

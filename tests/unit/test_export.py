@@ -64,7 +64,10 @@ def test_harmless_text_is_left_alone(text):
 
 
 def test_records_are_rfc_4180():
-    assert csv_line(["a", 'say "hi"', "one,two", "x\r\ny", None, True, 7]) == 'a,"say ""hi""","one,two","x\r\ny",,true,7\r\n'
+    assert (
+        csv_line(["a", 'say "hi"', "one,two", "x\r\ny", None, True, 7])
+        == 'a,"say ""hi""","one,two","x\r\ny",,true,7\r\n'
+    )
 
 
 def test_timestamps_are_utc_with_milliseconds():

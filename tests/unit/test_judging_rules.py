@@ -28,7 +28,14 @@ storable = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=
 
 
 def span(text, start, end, **over):
-    values = {"side": "left", "start": start, "end": end, "quote": text[start:end], "type": "other", "severity": "minor"}
+    values = {
+        "side": "left",
+        "start": start,
+        "end": end,
+        "quote": text[start:end],
+        "type": "other",
+        "severity": "minor",
+    }
     return MarkedSpan(**(values | over))
 
 
@@ -103,7 +110,9 @@ def test_ratings_are_kept_in_one_order():
 BASE = '"idempotency_key":"attempt-1","base_revision":0'
 
 
-@pytest.mark.parametrize("value", ["0", "6", "3.5", '"5"', "true", "null", "[5]", "1e400", "-1", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "value", ["0", "6", "3.5", '"5"', "true", "null", "[5]", "1e400", "-1", "99999999999999999999"]
+)
 def test_a_rating_is_a_whole_number_from_1_to_5_and_never_coerced(value):
     with pytest.raises(InvalidInputError, match=r"ratings\.left\.depth|cannot be read|the answer"):
         read_json(f'{{{BASE},"ratings":{{"left":{{"depth":{value}}}}}}}'.encode())
@@ -155,7 +164,14 @@ def test_a_plain_form_says_the_same_as_json():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("left_depth", "5.0"), ("left_depth", "９"), ("left_depth", ""), ("left_depth", "7"), ("flagged", "1"), ("model", "x")],
+    [
+        ("left_depth", "5.0"),
+        ("left_depth", "９"),
+        ("left_depth", ""),
+        ("left_depth", "7"),
+        ("flagged", "1"),
+        ("model", "x"),
+    ],
 )
 def test_a_plain_form_is_as_strict_as_json(name, value):
     fields = {"idempotency_key": "attempt-1", "base_revision": "0", name: value}

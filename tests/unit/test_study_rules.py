@@ -11,7 +11,10 @@ def read(text):
 
 def test_lines_json_lines_and_csv_are_told_apart():
     assert read("Why?\n\n  How? \r\nWhen?") == ["Why?", "How?", "When?"]
-    assert read('{"prompt": "Why?\\nTell me."}\n\n{"id": 3, "prompt": "How\u2028so?"}') == ["Why?\nTell me.", "How\u2028so?"]
+    assert read('{"prompt": "Why?\\nTell me."}\n\n{"id": 3, "prompt": "How\u2028so?"}') == [
+        "Why?\nTell me.",
+        "How\u2028so?",
+    ]
     assert read('\ufeffid,prompt\r\n1,"Why, ""exactly""?"\r\n2,"two\nlines"\r\n') == ['Why, "exactly"?', "two\nlines"]
     assert read("prompt\nWhy?") == ["Why?"]
     assert read("Why, or how?") == ["Why, or how?"]

@@ -29,7 +29,9 @@ def an_answer(**over):
 def a_form(**over):
     """A complete answer as a browser without scripts would send it."""
     ratings = {f"{side}_{name}": "3" for side in ("left", "right") for name in DIMENSION_NAMES}
-    return {"idempotency_key": f"attempt-{next(_keys):06d}", "base_revision": "0", "preference": "left"} | ratings | over
+    return (
+        {"idempotency_key": f"attempt-{next(_keys):06d}", "base_revision": "0", "preference": "left"} | ratings | over
+    )
 
 
 def post(client, token, what, answer):

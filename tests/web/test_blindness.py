@@ -61,8 +61,8 @@ def everything_in(answer):
     parts = [answer.text, html.unescape(answer.text), str(answer.status_code)]
     for name, value in answer.headers.multi_items():
         parts.append(f"{name}: {value}")
-        for chunk in re.findall(r"[A-Za-z0-9+/_-]{16,}", value):
-            parts.append(base64.urlsafe_b64decode(chunk[: len(chunk) // 4 * 4]).decode("latin-1"))
+        chunks = (chunk[: len(chunk) // 4 * 4] for chunk in re.findall(r"[A-Za-z0-9+/_-]{16,}", value))
+        parts += [base64.urlsafe_b64decode(chunk).decode("latin-1") for chunk in chunks]
     return "\n".join(parts).casefold()
 
 
@@ -120,7 +120,16 @@ class Crawl:
 
 def crawl_as_annotator(client, app, study):
     crawl = Crawl(client)
-    for path in ("/", "/judge", "/judge?stay", "/judge/0123456789abcdef", "/nothing", "/login", "/openapi.json", "/docs"):
+    for path in (
+        "/",
+        "/judge",
+        "/judge?stay",
+        "/judge/0123456789abcdef",
+        "/nothing",
+        "/login",
+        "/openapi.json",
+        "/docs",
+    ):
         crawl.follow(path)
     for file in sorted((ROOT / "static" / "js").glob("*.js")):
         crawl.follow(f"/static/js/{file.name}")

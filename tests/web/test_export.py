@@ -28,7 +28,15 @@ def judged(database, annotator, study):
         fill_study(session, session.get(Study, study.id), prompts=("=1+1 why?", 'Two\r\nlines, "quoted"', "Three?"))
     first = take(annotator, study)
     text = page_data(annotator, first)["texts"]["right"]
-    mark = {"side": "right", "start": 0, "end": 6, "quote": text[:6], "type": "invented", "severity": "major", "note": "=n"}
+    mark = {
+        "side": "right",
+        "start": 0,
+        "end": 6,
+        "quote": text[:6],
+        "type": "invented",
+        "severity": "major",
+        "note": "=n",
+    }
     post(annotator, first, "draft", an_answer(preference=None))
     post(annotator, first, "submit", an_answer(base_revision=1, preference="left", spans=[mark]))
     changed = an_answer(base_revision=2, preference="tie_bad", spans=[mark], comment="@cmd", active_ms=9, flagged=True)

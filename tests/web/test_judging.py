@@ -95,7 +95,9 @@ def test_the_page_works_without_scripts(annotator, token, htmx):
     page = BeautifulSoup(annotator.get(f"/judge/{token}", headers=htmx).text, "html.parser")
     form = page.select_one("form#judging")
     assert form["action"] == f"/judge/{token}/submit"
-    assert len(form.select("input[type=radio][name^=left_]")) == len(form.select("input[type=radio][name^=right_]")) == 25
+    assert (
+        len(form.select("input[type=radio][name^=left_]")) == len(form.select("input[type=radio][name^=right_]")) == 25
+    )
     assert [radio["value"] for radio in form.select("input[name=preference]")] == [
         "left", "right", "tie_good", "tie_bad", "cannot_judge",
     ]  # fmt: skip
@@ -135,7 +137,9 @@ def test_a_draft_is_kept_and_shown_again_and_is_no_judgment(annotator, database,
 
 def test_revisions_are_counted_and_none_is_overwritten(annotator, database, token):
     for base, words in enumerate(("one", "two", "three")):
-        assert post(annotator, token, "draft", an_answer(base_revision=base, comment=words)).json()["revision"] == base + 1
+        assert (
+            post(annotator, token, "draft", an_answer(base_revision=base, comment=words)).json()["revision"] == base + 1
+        )
     done = post(annotator, token, "submit", an_answer(base_revision=3, comment="four")).json()
     assert done["revision"] == 4
     assert done["next"].startswith("/judge/")
@@ -341,7 +345,13 @@ def test_both_sides_say_that_a_text_was_cut_off_in_the_same_words(annotator, dat
 
 @pytest.mark.parametrize(
     "hostile",
-    ["<script>alert(1)</script>", "</div><img src=x onerror=alert(1)>", "<b hx-get=/logout>x</b>", "{{7*7}}", "'\"><x>"],
+    [
+        "<script>alert(1)</script>",
+        "</div><img src=x onerror=alert(1)>",
+        "<b hx-get=/logout>x</b>",
+        "{{7*7}}",
+        "'\"><x>",
+    ],
 )
 def test_a_models_text_is_text_and_nothing_else(annotator, database, alice, bob, hostile):
     with writing(database) as session:
