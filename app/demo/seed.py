@@ -49,7 +49,7 @@ def add_demo_study(database: Engine, *, weights: str) -> str:
             return slug
         create_study(
             session,
-            name="Demo: LFT against SFT",
+            name="Demo: everyday questions",
             slug=slug,
             seed=weights,
             prompts=[prompt.prompt for prompt in demo_prompts()],
