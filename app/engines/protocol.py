@@ -66,7 +66,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStatus:
-    """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None = not run."""
+    """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None: not run."""
 
     checkpoint: str
     ready: bool
