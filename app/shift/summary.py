@@ -42,9 +42,7 @@ def first_count(n: int) -> int:
     return -(-n // 20)
 
 
-def summarise(
-    tokens: Sequence[Measured | TokenShift], thresholds: Thresholds = DEFAULT_THRESHOLDS
-) -> Summary:
+def summarise(tokens: Sequence[Measured | TokenShift], thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Summary:
     """Summarise a response from its tokens in order."""
     split = first_count(len(tokens))
     whole = _part(tokens, thresholds)
