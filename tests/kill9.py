@@ -20,8 +20,9 @@ from pathlib import Path
 
 from itsdangerous import TimestampSigner
 from sqlalchemy import Engine, text
-from sqlmodel import SQLModel, func, select
+from sqlmodel import func, select
 
+from app import migrate
 from app.db import connect, reading, writing
 from app.settings import ROOT, Settings, load_secret
 from models import Revision, Role, Study, User
@@ -31,7 +32,7 @@ from tests.web.judging_help import an_answer
 WRITERS = 3
 ITEMS = 60
 LONGEST_LIFE_S = 0.15
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass
@@ -53,13 +54,14 @@ class Writer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             while not over.is_set():
-                self._step(connection)
+                self.step(connection)
         except (OSError, http.client.HTTPException):
             return
         finally:
             connection.close()
 
-    def _step(self, connection: http.client.HTTPConnection) -> None:
+    def step(self, connection: http.client.HTTPConnection) -> None:
+        """Save once: the attempt that was not acknowledged, or a new one."""
         if not self.token:
             self.token = self._take(connection)
         if self.pending is None:
@@ -145,11 +147,11 @@ def kill_again_and_again(data_dir: Path, *, cycles: int, seed: int) -> Outcome:
     """Kill the server `cycles` times at random moments while writers submit; count what was lost or stored twice."""
     settings = Settings(_env_file=None, data_dir=data_dir)
     database = connect(settings.resolved_database_url)
-    SQLModel.metadata.create_all(database)
+    migrate.upgrade(database)
     chance = random.Random(seed)
     started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        writers = _writers(database, settings, listener.getsockname()[1])
+        writers = make_writers(database, settings, listener.getsockname()[1])
         nursery = Nursery(settings, listener)
         try:
             for _ in range(cycles):
@@ -161,13 +163,14 @@ def kill_again_and_again(data_dir: Path, *, cycles: int, seed: int) -> Outcome:
     return outcome
 
 
-def _writers(database: Engine, settings: Settings, port: int) -> list[Writer]:
+def make_writers(database: Engine, settings: Settings, port: int, *, people: int = WRITERS) -> list[Writer]:
+    """Make an open study and that many annotators in it, each with a browser's cookie."""
     secret = load_secret(settings)
     with writing(database) as session:
         owner = make_user(session, email="owner@example.org", role=Role.OWNER)
-        study: Study = make_study(session, owner=owner, overlap=WRITERS)
+        study: Study = make_study(session, owner=owner, overlap=people)
         fill_study(session, study, prompts=tuple(f"Item {n}?" for n in range(ITEMS)))
-        users: list[User] = [make_user(session, email=f"w{n}@example.org") for n in range(WRITERS)]
+        users: list[User] = [make_user(session, email=f"w{n}@example.org") for n in range(people)]
         for number, user in enumerate(users):
             make_member(session, study=study, user=user, pid=f"p{number}")
     cookies = [
@@ -188,7 +191,7 @@ def _cycle(nursery: Nursery, writers: list[Writer], chance: random.Random) -> No
     while sum(len(writer.acknowledged) for writer in writers) == before and any(
         map(threading.Thread.is_alive, threads)
     ):
-        assert time.monotonic() < deadline, "no submission was acknowledged"
+        assert time.monotonic() < deadline, f"nothing was acknowledged in {PATIENCE_S} s"
         time.sleep(0.001)
     time.sleep(chance.uniform(0, LONGEST_LIFE_S))
     os.kill(server, signal.SIGKILL)

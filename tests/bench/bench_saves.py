@@ -1,0 +1,68 @@
+"""Fifty annotators who each save once a second, on one SQLite file: latencies as a browser would see them.
+
+Run: python tests/bench/bench_saves.py [PEOPLE] [SECONDS]. Fails when p99 is 1 s or more, or anything is refused.
+"""
+
+import http.client
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from app import migrate
+from app.db import connect
+from app.settings import Settings
+from tests.kill9 import Nursery, Writer, make_writers
+
+PEOPLE, SECONDS, PERIOD_S = 50, 30, 1.0
+
+
+def save_steadily(writer: Writer, latencies: list[float], until: float) -> None:
+    """Save once a second until the time is over, however long each save takes."""
+    connection = http.client.HTTPConnection("127.0.0.1", writer.port, timeout=60)
+    due = time.monotonic() + random.Random(writer.cookie).uniform(0, PERIOD_S)
+    while due < until:
+        time.sleep(max(0.0, due - time.monotonic()))
+        started = time.monotonic()
+        writer.step(connection)
+        latencies.append(time.monotonic() - started)
+        due += PERIOD_S
+    connection.close()
+
+
+def main(people: int, seconds: int) -> int:
+    """Run the load and print what came of it; returns the exit code."""
+    latencies: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        settings = Settings(_env_file=None, data_dir=Path(folder) / "data")
+        database = connect(settings.resolved_database_url)
+        migrate.upgrade(database)
+        writers = make_writers(database, settings, listener.getsockname()[1], people=people)
+        nursery = Nursery(settings, listener)
+        server = nursery.start()
+        until = time.monotonic() + seconds
+        threads = [threading.Thread(target=save_steadily, args=(writer, latencies, until)) for writer in writers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os.kill(server, signal.SIGKILL)
+        nursery.close()
+        database.dispose()
+    latencies.sort()
+    refused = [words for writer in writers for words in writer.refused]
+    expected = people * (seconds - 1)
+    p50, p99 = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+    print(f"saves {len(latencies)} of at least {expected}, refused {len(refused)}")
+    print(f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {latencies[-1] * 1000:.1f} ms")
+    return int(p99 >= 1 or bool(refused) or len(latencies) < expected)
+
+
+if __name__ == "__main__":
+    given = [int(argument) for argument in sys.argv[1:]]
+    sys.exit(main(*(given + [PEOPLE, SECONDS][len(given) :])))
