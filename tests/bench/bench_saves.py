@@ -1,9 +1,10 @@
 """Fifty annotators who each save once a second, on one SQLite file: latencies as a browser would see them.
 
-Run: python tests/bench/bench_saves.py [PEOPLE] [SECONDS]. Fails when p99 is 1 s or more, or anything is refused.
+Run: python -m tests.bench.bench_saves [PEOPLE] [SECONDS]. Fails when p99 is 1 s or more, or anything is refused.
 """
 
 import http.client
+import json
 import os
 import random
 import signal
@@ -58,8 +59,10 @@ def main(people: int, seconds: int) -> int:
     refused = [words for writer in writers for words in writer.refused]
     expected = people * (seconds - 1)
     p50, p99 = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
-    print(f"saves {len(latencies)} of at least {expected}, refused {len(refused)}")
-    print(f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {latencies[-1] * 1000:.1f} ms")
+    milliseconds = {"p50_ms": p50, "p99_ms": p99, "longest_ms": latencies[-1]}
+    rounded = {name: round(value * 1000, 1) for name, value in milliseconds.items()}
+    saves = {"people": people, "saves": len(latencies), "expected": expected, "refused": len(refused)}
+    print(json.dumps({"bench": "saves", **saves, **rounded}))
     return int(p99 >= 1 or bool(refused) or len(latencies) < expected)
 
 
