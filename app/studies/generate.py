@@ -1,9 +1,10 @@
 """Fill a study's missing responses through the engines; an interrupted run goes on where it stopped."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import Engine as Database
@@ -20,6 +21,9 @@ from app.errors import EngineError
 from app.studies.coverage import Hole, missing_responses
 from app.studies.queries import attach_response, get_study
 from models import Arm, BasePrompt
+
+# Items answered together: four are hardly slower than one, because a step's cost is reading the weights.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,18 @@ async def generate_missing(
         holes = missing_responses(session, study_id)
         arms = list(session.exec(select(Arm).where(Arm.study_id == study_id).order_by(col(Arm.name))))
     done = 0
-    for batch in _batches(engines, arms, holes):
-        async for hole in _run(database, engines, batch):
-            done += 1
-            on_progress(Progress(done=done, total=len(holes), position=hole.position, arm=hole.arm))
+
+    def stored(hole: Hole) -> None:
+        nonlocal done
+        done += 1
+        on_progress(Progress(done=done, total=len(holes), position=hole.position, arm=hole.arm))
+
+    for batches in _in_turns(_batches(engines, arms, holes), AT_ONCE):
+        # Asked for in one go, items decode as one batch. Each runs to its end, whatever becomes of the others.
+        ended = await asyncio.gather(*(_run(database, engines, b, stored) for b in batches), return_exceptions=True)
+        for failure in ended:
+            if failure is not None:
+                raise failure
     return done
 
 
@@ -80,11 +92,17 @@ def _batch(engines: Engines, arms: list[Arm], holes: tuple[Hole, ...]) -> _Batch
     return _Batch(replace(plan, columns=tuple(column_of[hole.arm_id] for hole in holes)), holes)
 
 
+def _in_turns(batches: Sequence[_Batch], size: int) -> Iterator[tuple[_Batch, ...]]:
+    rest = iter(batches)
+    while some := tuple(islice(rest, size)):
+        yield some
+
+
 def _decoding_key(decoding: Any) -> str:
     return json.dumps(dict(decoding), sort_keys=True)
 
 
-async def _run(database: Database, engines: Engines, batch: _Batch) -> AsyncIterator[Hole]:
+async def _run(database: Database, engines: Engines, batch: _Batch, stored: Callable[[Hole], None]) -> None:
     fold = Fold(batch.plan, lambda name: engines.tokenizer_for(name).token_bytes)
     failures: list[str] = []
     async for event in run_columns(engines, batch.plan):
@@ -95,7 +113,7 @@ async def _run(database: Database, engines: Engines, batch: _Batch) -> AsyncIter
             hole = batch.holes[event.column]
             with writing(database) as session:
                 _store(session, batch.plan, fold, event, hole)
-            yield hole
+            stored(hole)
     if failures:
         raise EngineError(" ".join(failures), remedy="What was generated is kept; run it again for the rest.")
 
