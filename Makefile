@@ -67,13 +67,13 @@ STAMP = $$(sha256sum pyproject.toml | cut -c1-16)
 install-local: ## The app and the local engine in .venv
 	@stamp=.venv/.local-$(STAMP); test -e $$stamp || { \
 	  test -x $(BIN)/python || $(PYTHON) -m venv .venv; echo "Installing Tuneshift and its local engine"; \
-	  $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local]'; touch $$stamp; }
+	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local]'; touch $$stamp; }
 
 .PHONY: install-dev
 install-dev: ## The app, the local engine and the development tools in .venv
 	@stamp=.venv/.dev-$(STAMP); test -e $$stamp || { \
 	  test -x $(BIN)/python || $(PYTHON) -m venv .venv; echo "Installing Tuneshift and its development tools"; \
-	  $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local,dev]'; \
+	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --progress-bar on --editable '.[local,dev]'; \
 	  touch $$stamp .venv/.local-$(STAMP); }
 
 .PHONY: vllm

@@ -37,7 +37,7 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes fails at once when another writer is ahead; an immediate one waits.
+    # Deferred, a transaction that reads and then writes fails at once behind another writer; immediate, it waits.
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
 

@@ -15,13 +15,23 @@ MIN_SECRET_LENGTH = 32
 class Settings(BaseSettings):
     """What an operator may change. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="TUNESHIFT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TUNESHIFT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
-    data_dir: Path = Field(default=Path("data"), description="Folder for the database, demo checkpoints, keys and logs.")
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder for the database, demo checkpoints, keys and logs."
+    )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite under the data folder.")
-    checkpoints: Path | None = Field(default=None, description="Registry file; empty means checkpoints.toml in the data folder.")
-    secret_key: SecretStr | None = Field(default=None, description="Signs sessions; empty means generated on first run.")
-    public_url: str = Field(default="http://127.0.0.1:8000", description="Where people reach the app; invite links start so.")
+    checkpoints: Path | None = Field(
+        default=None, description="Registry file; empty means checkpoints.toml in the data folder."
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="Signs sessions; empty means generated on first run."
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8000", description="Where people reach the app; invite links start so."
+    )
     https_only: bool = Field(default=False, description="Send the session cookie over HTTPS only; set it behind TLS.")
     session_days: int = Field(default=14, ge=1, le=365, description="How long a sign-in lasts.")
     invite_days: int = Field(default=14, ge=1, le=365, description="How long an unused invite stays valid.")

@@ -105,7 +105,7 @@ class Revision(SQLModel, table=True):
 
 
 class Span(SQLModel, table=True):
-    """Hallucinated characters of one response, in Unicode code points over its stored text: `text[start:end] == quote`."""
+    """Hallucinated characters of a response, in Unicode code points of its stored text: `text[start:end] == quote`."""
 
     __table_args__ = (CheckConstraint('"start" >= 0 AND "end" > "start"', name="span_in_order"),)
 

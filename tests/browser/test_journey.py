@@ -1,4 +1,4 @@
-"""The whole job on the demo's real weights: run, inspect, judge by keyboard, download, compare with the keys pressed."""
+"""The whole job on the demo's real weights: run, inspect, judge by keyboard, download, compare with what was typed."""
 
 import csv
 import io

@@ -83,7 +83,7 @@ def test_templates_compile_strictly_and_say_nothing_inline(template):
 
 def test_vendored_files_are_the_ones_recorded():
     record = (ROOT / "static" / "vendor" / "VENDORED.md").read_text()
-    files = [path for path in (ROOT / "static" / "vendor").rglob("*.js")]
+    files = list((ROOT / "static" / "vendor").rglob("*.js"))
     assert files
     for path in files:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in record, name(path)

@@ -10,6 +10,8 @@ import pytest
 
 from app.settings import ROOT
 
+COMMANDS = ("serve", "demo", "doctor", "compare", "score", "classify", "finetune", "generate", "export", "user", "db")
+
 
 @pytest.fixture
 def tuneshift(tmp_path):
@@ -27,7 +29,7 @@ def tuneshift(tmp_path):
 def test_help_names_every_command(tuneshift):
     done = tuneshift("--help")
     assert done.returncode == 0
-    for command in ["serve", "demo", "doctor", "compare", "score", "classify", "finetune", "generate", "export", "user", "invite", "db"]:
+    for command in COMMANDS:
         assert command in done.stdout
 
 
