@@ -8,12 +8,8 @@ from app import migrate
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import load_registry
-from app.engines.vllm.isolation import probe_lora_isolation
 from app.errors import AppError
 from app.settings import Settings, load_secret
-
-# Any text will do; more tokens see more.
-_PROBE = "The tide turns twice a day, because the moon pulls on the sea, and the sea follows as the earth turns. " * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
     engines = open_engines(registry, settings)
     try:
         findings += [await _checkpoint(engines, name) for name in registry.checkpoints]
-        return findings + [await _isolation(engines, name) for name in registry.checkpoints if _shares(engines, name)]
+        return findings + [await _isolation(engines, name) for name in engines.shared_adapters()]
     finally:
         await engines.aclose()
 
@@ -74,18 +70,9 @@ async def _checkpoint(engines: Engines, name: str) -> Finding:
     return Finding(part, ok=check.passed, detail=f"{status.engine} {status.version}, {status.dtype}: {check.detail}")
 
 
-def _shares(engines: Engines, name: str) -> bool:
-    """Whether a checkpoint is an adapter on the vLLM server that also answers for its base."""
-    checkpoint = engines.registry.get(name)
-    base = engines.registry.get(checkpoint.base)
-    return checkpoint.adapter is not None and not checkpoint.is_local and checkpoint.engine == base.engine
-
-
 async def _isolation(engines: Engines, name: str) -> Finding:
-    part, base = f"adapter {name}", engines.registry.base_of(name)
-    ids = engines.tokenizer_for(base).encode(_PROBE)
     try:
-        found = await probe_lora_isolation(engines.vllm, base=base, adapter=name, ids=ids)
+        found = await engines.probe_isolation(name)
     except AppError as error:
-        return Finding(part, ok=False, detail=str(error))
-    return Finding(part, ok=found.isolated, detail=found.detail)
+        return Finding(f"adapter {name}", ok=False, detail=str(error))
+    return Finding(f"adapter {name}", ok=found.isolated, detail=found.detail)

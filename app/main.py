@@ -1,5 +1,7 @@
 """The application: `create_app` is the only place where parts are wired together."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -21,7 +23,7 @@ from app.compare.live import LiveRuns
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import Registry, load_registry
-from app.errors import ConfigurationError
+from app.errors import AppError, ConfigurationError
 from app.judging import routes as judging
 from app.results import routes as results
 from app.settings import Settings, load_secret
@@ -99,13 +101,26 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
+    probing = asyncio.create_task(_probe_adapters(app.state.engines))
     try:
         yield
     finally:
+        probing.cancel()
         await app.state.live_runs.aclose()
         if given is None:
             await app.state.engines.aclose()
         app.state.database.dispose()
+
+
+async def _probe_adapters(engines: Engines) -> None:
+    """Probe shared adapters at start-up: some servers compute a base with its adapter, and none says so."""
+    for name in engines.shared_adapters():
+        try:
+            found = await engines.probe_isolation(name)
+        except AppError as error:
+            log.warning("adapter not probed", checkpoint=name, reason=str(error))
+        else:
+            log.log(logging.INFO if found.isolated else logging.ERROR, "adapter probed", detail=found.detail)
 
 
 def _open_engines(settings: Settings) -> tuple[Engines, str]:

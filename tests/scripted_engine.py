@@ -149,6 +149,9 @@ class ScriptedEngines:
             raise script.error
         script.verified = True
 
+    def shared_adapters(self) -> tuple[str, ...]:
+        return ()
+
     async def aclose(self) -> None:
         self.closed = True
 

@@ -10,10 +10,14 @@ from app.engines.protocol import Engine
 from app.engines.registry import Registry
 from app.engines.tokenizer import Tokenizer, load_tokenizer
 from app.engines.vllm.engine import VllmEngine
+from app.engines.vllm.isolation import Isolation, probe_lora_isolation
 from app.errors import ConfigurationError
 from app.settings import Settings
 
 CHECK_PROMPT = "Name the planets of the solar system."
+
+# Any text will do; more tokens see more.
+ISOLATION_TEXT = "The tide turns twice a day, because the moon pulls on the sea as the earth turns below it. " * 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +49,26 @@ class Engines:
         check = await self_check(engine, name, reference=checkpoint.base, prompt_ids=prompt_ids)
         engine.remember(check)
         return check
+
+    def shared_adapters(self) -> tuple[str, ...]:
+        """Name the adapters that one vLLM server serves together with their base."""
+        checkpoints = self.registry.checkpoints.values()
+        return tuple(
+            checkpoint.name
+            for checkpoint in checkpoints
+            if checkpoint.adapter is not None
+            and not checkpoint.is_local
+            and checkpoint.engine == self.registry.get(checkpoint.base).engine
+        )
+
+    async def probe_isolation(self, name: str) -> Isolation:
+        """Find out whether a shared adapter leaks into its base; a server that leaks is refused from then on.
+
+        Raises EngineError when the server does not answer.
+        """
+        base = self.registry.base_of(name)
+        ids = self.tokenizer_for(base).encode(ISOLATION_TEXT)
+        return await probe_lora_isolation(self.vllm, base=base, adapter=name, ids=ids)
 
     async def aclose(self) -> None:
         """Stop what runs in this process; servers are not ours to stop."""
