@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.panel import Panel
 
 from app import migrate
 from app.cli import serve
@@ -59,13 +58,9 @@ def demo(
             return
         links = demo_links(database, settings, slug)
         database.dispose()
-        console.print(
-            Panel.fit(
-                f"[bold]Researcher[/]  {links.researcher}\n[bold]Annotator[/]   {links.annotator}",
-                title="Tuneshift is ready: open a link (each works once; Ctrl+C stops)",
-            ),
-            soft_wrap=True,
-        )
+        console.print("\n[bold]Tuneshift is ready.[/] Each link works once; Ctrl+C stops the server.\n")
+        # Unwrapped, so that a narrow terminal does not cut a link in two.
+        console.print(f"Researcher  {links.researcher}\nAnnotator   {links.annotator}\n", soft_wrap=True)
         serve.run(settings, host=host, port=port)
 
 

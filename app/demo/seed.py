@@ -20,7 +20,7 @@ RESEARCHER = "researcher@demo.example"
 ARMS = ("base", "lft", "sft")
 # What an annotator compares; base is generated so that its answers can be read and traced beside them.
 PAIRS = (("lft", "sft"),)
-DECODING = {"max_tokens": 160, "temperature": 0.0, "seed": 0}
+DECODING = {"max_tokens": 128, "temperature": 0.0, "seed": 0}
 
 
 @dataclass(frozen=True, slots=True)
