@@ -15,7 +15,7 @@ function describe() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.target.id !== "prompt") return;
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.target.form !== form()) return;
   event.preventDefault();
   form().requestSubmit();
 });

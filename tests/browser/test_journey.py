@@ -109,6 +109,7 @@ def test_from_a_prompt_to_a_table_of_judgments(demo, browser_page, axe, picture)
 
 def _explore(page, axe, picture):
     page.get_by_role("textbox", name="Prompt").fill("Why did Apollo 13 fail?")
+    page.locator("summary", has_text="Decoding").click()
     page.get_by_label("Max").fill("48")
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/explore/*")
@@ -116,7 +117,7 @@ def _explore(page, axe, picture):
     for column in range(3):
         tokens = page.locator(f'[data-column="{column}"] [data-i]')
         assert tokens.count() > 5
-    shifted = page.locator('[data-column="2"] .shift-shifted').first
+    shifted = page.locator('[data-column="2"] [data-i].shift-shifted').first
     shifted.click()
     panel = page.locator(".token-panel")
     expect(panel).to_contain_text("rest of the vocabulary")
@@ -124,12 +125,14 @@ def _explore(page, axe, picture):
     axe(page)
     permalink = page.url
     page.goto(permalink)
-    expect(page.locator('[data-column="2"] .shift-shifted').first).to_be_visible()
+    expect(page.locator('[data-column="2"] [data-i].shift-shifted').first).to_be_visible()
 
 
 def _judge(page, at, pressed, axe, picture):
     left, right, preference = pressed
     expect(page.get_by_role("heading", name=f"Item {at} of")).to_be_attached()
+    # The keys button appears when the page listens.
+    expect(page.get_by_role("button", name="Keys")).to_be_visible()
     page.keyboard.press("j")
     for digit in left + right:
         page.keyboard.press(digit)
