@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -104,13 +105,15 @@ def test_from_a_prompt_to_a_table_of_judgments(demo, browser_page, axe, picture)
 
     researcher.goto(researcher.url.split("/explore")[0] + "/studies")
     researcher.get_by_role("link", name=re.compile("^Demo: ")).click()
-    _check_tables(_download(researcher, "preferences.csv"), _download(researcher, "ratings.csv"))
+    preferences = _rows(_download(researcher, "preferences.csv"))
+    _check_tables(preferences, _rows(_download(researcher, "ratings.csv")))
+    _check_marks(preferences, _download(researcher, "hallucinations.jsonl").splitlines())
 
 
 def _explore(page, axe, picture):
     page.get_by_role("textbox", name="Prompt").fill("Why did Apollo 13 fail?")
     page.locator("summary", has_text="Decoding").click()
-    page.get_by_label("Max").fill("48")
+    page.get_by_label("Max").fill("96")
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/explore/*")
     expect(page.locator("[data-announce]")).to_contain_text("All columns have ended", timeout=60_000)
@@ -133,6 +136,8 @@ def _judge(page, at, pressed, axe, picture):
     expect(page.get_by_role("heading", name=f"Item {at} of")).to_be_attached()
     # The keys button appears when the page listens.
     expect(page.get_by_role("button", name="Keys")).to_be_visible()
+    if at == 1:
+        _mark_two_words(page)
     page.keyboard.press("j")
     for digit in left + right:
         page.keyboard.press(digit)
@@ -145,10 +150,36 @@ def _judge(page, at, pressed, axe, picture):
     page.keyboard.press("Control+Enter")
 
 
-def _download(page, table: str) -> list[dict[str, str]]:
+def _mark_two_words(page):
+    for key in ["m", *["ArrowRight"] * 3, "Shift+ArrowRight", "Enter"]:
+        page.keyboard.press(key)
+    expect(page.locator("#span-dialog")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("#span-dialog")).to_be_hidden()
+    page.keyboard.press("Escape")
+
+
+def _download(page, table: str) -> str:
     with page.expect_download() as download:
         page.get_by_role("link", name=table).click()
-    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"), newline="")))
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _check_marks(preferences, lines: list[str]):
+    (mark,) = [json.loads(line) for line in lines]
+    first = min(preferences, key=lambda row: row["submitted_at"])
+    assert (mark["presentation_id"], mark["side"], mark["model"]) == (
+        first["presentation_id"],
+        "left",
+        first["model_left"],
+    )
+    assert mark["end"] - mark["start"] == len(mark["quote"]) > 0
+    # The marked words have tokens, and each token has a class.
+    assert sum(mark["shift"][name] for name in ("unshifted", "marginal", "shifted")) >= 1
 
 
 def _check_tables(preferences, ratings):

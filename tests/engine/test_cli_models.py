@@ -37,6 +37,22 @@ def test_compare_prints_every_column_as_json(registry):
     assert columns[0]["summary"]["mean_kl_tuned_base"] == 0.0
 
 
+def test_compare_works_alike_through_vllm(served):
+    registry = served.serving.registry
+    done = tuneshift("compare", "--prompt", "What is steel?", "--max-tokens", "12", "--json", registry=registry)
+    assert done.returncode == 0, done.stderr
+    columns = json.loads(done.stdout)["columns"]
+    assert [(column["checkpoint"], column["kl_kind"]) for column in columns] == [
+        ("base", "lower_bound"),
+        ("lft", "lower_bound"),
+        ("sft", "lower_bound"),
+    ]
+    for column in columns:
+        assert "".join(token["text"] for token in column["tokens"]) == column["text"]
+        assert column["summary"]["n"] == len(column["token_ids"]) > 0
+    assert {token["class"] for token in columns[0]["tokens"]} == {"unshifted"}
+
+
 def test_compare_names_an_unknown_checkpoint(registry):
     done = tuneshift("compare", "--prompt", "x", "--checkpoints", "base,gpt", registry=registry)
     assert done.returncode == 2
