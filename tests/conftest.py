@@ -133,3 +133,8 @@ def stranger(client_for, carol: User) -> TestClient:
 def htmx(request: pytest.FixtureRequest) -> dict[str, str]:
     """Headers to send: none, or those of an htmx request. Every page test that takes it runs both ways."""
     return {"HX-Request": "true"} if request.param else {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser's tests last: its driver keeps an event loop open in this thread, and `asyncio.run` refuses one."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
