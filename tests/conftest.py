@@ -136,5 +136,5 @@ def htmx(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the browser's tests last: its driver keeps an event loop open in this thread, and `asyncio.run` refuses one."""
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    """Run the browser tests last: their driver keeps an event loop open, beside which `asyncio.run` refuses to run."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/browser/"))
