@@ -7,6 +7,7 @@ The header lists `[name, type, count]` in the order of the columns.
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ _LEVEL = 6
 
 _INTEGERS = ("id", "base_rank", "tuned_rank", "ties", "near_border")
 _FLOATS = ("base_logprob", "tuned_logprob", "kl_tuned_base", "kl_base_tuned", "base_entropy", "tuned_entropy")
+_MAYBE = tuple(name for name in _FLOATS if name != "tuned_logprob")
 _TOPS = ("top_base", "top_tuned")
 
 
@@ -37,35 +39,77 @@ def pack(tokens: Sequence[TokenShift], names: Mapping[int, bytes] | None = None)
 
 def unpack(data: bytes) -> tuple[TokenShift, ...]:
     """Decode a packed trace. Raises ValueError for a version this code does not know, or for damaged bytes."""
-    columns = _read(data)
-    tops = {name: _unflatten(columns, name) for name in _TOPS}
-    floats = {name: [None if value != value else value for value in columns[name]] for name in _FLOATS}  # noqa: PLR0124
-    return tuple(
-        TokenShift(
-            id=columns["id"][t],
-            base_rank=columns["base_rank"][t],
-            base_logprob=floats["base_logprob"][t],
-            tuned_rank=columns["tuned_rank"][t],
-            tuned_logprob=columns["tuned_logprob"][t],
-            kl_tuned_base=floats["kl_tuned_base"][t],
-            kl_base_tuned=floats["kl_base_tuned"][t],
-            ties=columns["ties"][t],
-            near_border=bool(columns["near_border"][t]),
-            base_entropy=floats["base_entropy"][t],
-            tuned_entropy=floats["tuned_entropy"][t],
-            top_base=tops["top_base"][t],
-            top_tuned=tops["top_tuned"][t],
-        )
-        for t in range(len(columns["id"]))
-    )
+    return open_packed(data).tokens()
 
 
 def unpack_names(data: bytes) -> dict[int, bytes]:
     """Decode the names packed with a trace, by id. Raises ValueError as `unpack` does."""
-    columns = _read(data)
-    raw = bytes(columns["names.bytes"])
-    spans = pairwise(accumulate(columns["names.n"], initial=0))
-    return {token: raw[start:end] for token, (start, end) in zip(columns["names.id"], spans, strict=True)}
+    return open_packed(data).names()
+
+
+def open_packed(data: bytes) -> "Packed":
+    """Inflate a packed trace without building its tokens. Raises ValueError as `unpack` does."""
+    return Packed(_read(data))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """An inflated trace: columns of numbers, from which one token is built as fast as the trace is short."""
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Count the tokens."""
+        return len(self.columns["id"])
+
+    def token(self, index: int) -> TokenShift:
+        """Build one token."""
+        return self._build(index, index + 1)[0]
+
+    def tokens(self) -> tuple[TokenShift, ...]:
+        """Build every token."""
+        return self._build(0, len(self))
+
+    def names(self) -> dict[int, bytes]:
+        """Return the bytes of the ids that occur in it, by id."""
+        raw = self.columns["names.bytes"].tobytes()
+        spans = pairwise(accumulate(self.columns["names.n"].tolist(), initial=0))
+        return {
+            token: raw[start:end] for token, (start, end) in zip(self.columns["names.id"].tolist(), spans, strict=True)
+        }
+
+    def _build(self, start: int, stop: int) -> tuple[TokenShift, ...]:
+        numbers = {name: self.columns[name][start:stop].tolist() for name in (*_INTEGERS, *_FLOATS)}
+        for name in _MAYBE:
+            numbers[name] = [None if value != value else value for value in numbers[name]]  # noqa: PLR0124
+        tops = {name: self._tops(name, start, stop) for name in _TOPS}
+        return tuple(
+            TokenShift(
+                id=numbers["id"][t],
+                base_rank=numbers["base_rank"][t],
+                base_logprob=numbers["base_logprob"][t],
+                tuned_rank=numbers["tuned_rank"][t],
+                tuned_logprob=numbers["tuned_logprob"][t],
+                kl_tuned_base=numbers["kl_tuned_base"][t],
+                kl_base_tuned=numbers["kl_base_tuned"][t],
+                ties=numbers["ties"][t],
+                near_border=bool(numbers["near_border"][t]),
+                base_entropy=numbers["base_entropy"][t],
+                tuned_entropy=numbers["tuned_entropy"][t],
+                top_base=tops["top_base"][t],
+                top_tuned=tops["top_tuned"][t],
+            )
+            for t in range(stop - start)
+        )
+
+    def _tops(self, name: str, start: int, stop: int) -> list[Top]:
+        lengths = self.columns[f"{name}.n"]
+        first = int(lengths[:start].sum())
+        ends = list(accumulate(lengths[start:stop].tolist(), initial=0))
+        rows = slice(first, first + ends[-1])
+        ids, logprobs = (self.columns[f"{name}.{part}"][rows].tolist() for part in ("id", "logprob"))
+        pairs = list(zip(ids, logprobs, strict=True))
+        return [tuple(pairs[low:high]) for low, high in pairwise(ends)]
 
 
 def _columns(tokens: Sequence[TokenShift]) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -99,7 +143,7 @@ def _narrow_floats(values: list[float]) -> NDArray[Any]:
     return narrow if np.array_equal(narrow.astype("<f8"), wide, equal_nan=True) else wide
 
 
-def _read(data: bytes) -> dict[str, list[Any]]:
+def _read(data: bytes) -> dict[str, NDArray[Any]]:
     if data[:1] != bytes([VERSION]):
         raise ValueError(f"a packed trace starts with version {VERSION}, not {data[:1].hex() or 'nothing'}")
     try:
@@ -107,14 +151,8 @@ def _read(data: bytes) -> dict[str, list[Any]]:
     except zlib.error as error:
         raise ValueError(f"a packed trace is damaged: {error}") from error
     at = 4 + int.from_bytes(raw[:4], "little")
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, NDArray[Any]] = {}
     for name, kind, count in json.loads(raw[4:at]):
-        columns[name] = np.frombuffer(raw, dtype=kind, count=count, offset=at).tolist()
+        columns[name] = np.frombuffer(raw, dtype=kind, count=count, offset=at)
         at += count * np.dtype(kind).itemsize
     return columns
-
-
-def _unflatten(columns: dict[str, list[Any]], name: str) -> list[Top]:
-    pairs = list(zip(columns[f"{name}.id"], columns[f"{name}.logprob"], strict=True))
-    ends = accumulate(columns[f"{name}.n"], initial=0)
-    return [tuple(pairs[start:end]) for start, end in pairwise(ends)]
