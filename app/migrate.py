@@ -15,9 +15,23 @@ from app.settings import ROOT
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that is missing; safe to call at each start."""
-    with engine.begin() as connection:
-        command.upgrade(config(connection), "head")
+    """Apply every migration that is missing, all or none; safe to call at each start."""
+    if engine.dialect.name != "sqlite":
+        with engine.begin() as connection:
+            command.upgrade(config(connection), "head")
+        return
+    with engine.connect() as connection:
+        # SQLite alters a table by making it anew, which rows that point at it must not notice. The driver opens no
+        # transaction by itself, so this still counts; what it would have refused is looked for before the commit.
+        pragmas = connection.connection.cursor()
+        pragmas.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                command.upgrade(config(connection), "head")
+                if orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                    raise ConfigurationError(f"The migration would orphan {len(orphans)} rows; nothing was changed.")
+        finally:
+            pragmas.execute("PRAGMA foreign_keys=ON")
 
 
 def is_current(engine: Engine) -> bool:

@@ -12,18 +12,26 @@ from models.judgment import (
     Side,
     Span,
 )
-from models.response import Response, Trace
+from models.lexicon import Lexicon
+from models.response import Origin, Response, Trace, TraceAggregate
+from models.scored_file import FileState, ScoredFile, ScoredLine
 from models.study import Arm, Item, ItemResponse, Pair, Study, StudyState
+from models.tuning_set import Borrowing, ImportState, TuningInstance, TuningSet, TuningSetUse
 
 __all__ = [
     "Arm",
     "BasePrompt",
+    "Borrowing",
     "Comparison",
     "ComparisonColumn",
+    "FileState",
+    "ImportState",
     "Invite",
     "Item",
     "ItemResponse",
+    "Lexicon",
     "Membership",
+    "Origin",
     "Pair",
     "Preference",
     "Presentation",
@@ -33,11 +41,17 @@ __all__ = [
     "RevisionKind",
     "Role",
     "RunState",
+    "ScoredFile",
+    "ScoredLine",
     "Severity",
     "Side",
     "Span",
     "Study",
     "StudyState",
     "Trace",
+    "TraceAggregate",
+    "TuningInstance",
+    "TuningSet",
+    "TuningSetUse",
     "User",
 ]

@@ -30,13 +30,19 @@ class BasePrompt(StrEnum):
 
 
 class Comparison(SQLModel, table=True):
-    """One run of the explore page. `decoding` holds max_tokens, temperature and seed."""
+    """One run of the explore page. `decoding` holds max_tokens, temperature and seed.
+
+    One that forks a stored response goes on from its first `fork_index` tokens and `fork_token_id`.
+    """
 
     id: str = Field(default_factory=new_id, primary_key=True)
     prompt: str
     base_prompt: BasePrompt = Field(default=BasePrompt.SAME_IDS, sa_type=checked(BasePrompt))
     decoding: dict[str, Any] = Field(sa_type=JSON)
     state: RunState = Field(default=RunState.PENDING, sa_type=checked(RunState))
+    fork_of: str | None = Field(default=None, foreign_key="response.id", index=True)
+    fork_index: int | None = None
+    fork_token_id: int | None = None
     created_by: str = Field(foreign_key="user.id", index=True)
     created_at: datetime = Field(default_factory=now, index=True)
     finished_at: datetime | None = None

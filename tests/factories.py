@@ -5,7 +5,22 @@ from typing import Any
 
 from sqlmodel import Session
 
-from models import Arm, Item, ItemResponse, Membership, Pair, Response, Role, Study, StudyState, User
+from models import (
+    Arm,
+    ImportState,
+    Item,
+    ItemResponse,
+    Membership,
+    Pair,
+    Response,
+    Role,
+    Study,
+    StudyState,
+    TuningInstance,
+    TuningSet,
+    TuningSetUse,
+    User,
+)
 
 PASSWORD = "correct horse battery"
 
@@ -88,3 +103,27 @@ def fill_study(
             response = make_response(session, checkpoint=arm.checkpoint, prompt=item.prompt, text=answer, finish=finish)
             add(session, ItemResponse(item_id=item.id, arm_id=arm.id, response_id=response.id))
     return items
+
+
+def make_tuning_set(
+    session: Session, *, answers: tuple[str, ...] = ("An answer.",), used_by: tuple[str, ...] = (), **over: Any
+) -> TuningSet:
+    """Add a ready tuning set with one instance for each answer, attached to the checkpoints `used_by`."""
+    sha256 = hashlib.sha256(repr(answers).encode()).hexdigest()
+    values = {
+        "name": "Kettle facts",
+        "sha256": sha256,
+        "filename": "kettles.jsonl",
+        "shape": "alpaca",
+        "n": len(answers),
+        "state": ImportState.READY,
+    } | over
+    tuning_set = add(session, TuningSet(**values))
+    for at, answer in enumerate(answers):
+        instance = TuningInstance(
+            set_id=tuning_set.id, position=at, instance_id=f"i{at}", instruction=f"Instruction {at}", answer=answer
+        )
+        add(session, instance)
+    for checkpoint in used_by:
+        add(session, TuningSetUse(set_id=tuning_set.id, checkpoint=checkpoint))
+    return tuning_set
