@@ -1,16 +1,13 @@
-"""The shape of every export and how it is written: columns with their meaning, RFC 4180 CSV that no spreadsheet runs.
+"""The tables of a study's export: columns with their meaning, written as CSV or JSON Lines.
 
 Pure. The column tuples drive the files, `docs/export.md` and the tests.
 """
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-FORMULA_STARTS = frozenset("=+-@\t\r\0＝＋－＠")  # noqa: RUF001  the full-width forms count as formulas too
-_MUST_QUOTE = frozenset('",\r\n')
+from app.cells import as_text, csv_line
 
 
 class Column(NamedTuple):
@@ -115,57 +112,6 @@ def _values(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [row[name] for name in names]
 
 
-def csv_line(values: Iterable[Any]) -> str:
-    """Write one RFC 4180 record, CRLF included, no cell of which a spreadsheet would run as a formula."""
-    return ",".join(_quoted(safe_cell(as_text(value))) for value in values) + "\r\n"
-
-
 def json_line(row: Mapping[str, Any]) -> str:
     """Write one JSON Lines record, exact: nothing is escaped against spreadsheets here."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=as_text) + "\n"
-
-
-def as_text(value: Any) -> str:
-    """Spell a value the one way exports spell it: empty for None, true/false, UTC timestamps with milliseconds."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return utc_text(value)
-    return str(value)
-
-
-def utc_text(moment: datetime) -> str:
-    """Write a moment as ISO 8601 in UTC with milliseconds; one without a zone is UTC, as the database keeps it."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def safe_cell(text: str) -> str:
-    """Put an apostrophe before text a spreadsheet would run: = + - @ TAB CR NUL, full-width forms, after any blanks.
-
-    Text that already begins with an apostrophe and would read as protected gets one more, so `raw_cell` can undo it.
-    """
-    return f"'{text}" if _starts_formula(text) else text
-
-
-def raw_cell(cell: str) -> str:
-    """Undo `safe_cell`: what a cell of our own CSV said before it was protected."""
-    return cell[1:] if cell.startswith("'") and _starts_formula(cell[1:]) else cell
-
-
-def _starts_formula(text: str) -> bool:
-    for character in text:
-        if character in FORMULA_STARTS:
-            return True
-        # Spreadsheets trim blanks and invisible characters before they look for a formula.
-        if character != "'" and not character.isspace() and unicodedata.category(character) != "Cf":
-            return False
-    return False
-
-
-def _quoted(cell: str) -> str:
-    if _MUST_QUOTE.isdisjoint(cell):
-        return cell
-    return '"' + cell.replace('"', '""') + '"'

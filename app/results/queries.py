@@ -182,8 +182,8 @@ def _shift(session: Session, response_id: str, span: Span) -> dict[str, Any] | N
     query = (
         select(Response.run, Trace.reference, Trace.tokens)
         .join(Trace, col(Trace.response_id) == col(Response.id))
-        .where(Response.id == response_id)
-        .order_by(Trace.reference)
+        .where(Response.id == response_id, col(Trace.checkpoint) == col(Response.checkpoint))
+        .order_by(Trace.reference, Trace.base_prompt)
     )
     row = session.exec(query).first()
     if row is None or "text_lengths" not in row[0]:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InvalidInputError
 from app.web.errors import unexpected_response
+from app.web.uploads import UPLOAD_PATHS
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,9 @@ async def refuse_unstorable(request: Request) -> None:
         raise InvalidInputError("The address contains a NUL character.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     sent: Iterable[tuple[str, object]] = ()
+    if request.url.path in UPLOAD_PATHS and kind == "multipart/form-data":
+        # Reading it here would hold a whole file; `receive_upload` refuses the same in the form around it.
+        return
     if kind in _FORMS:
         sent = (await request.form()).multi_items()
     elif kind == "application/json":

@@ -10,20 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.results.export import (
-    FORMULA_STARTS,
-    TABLES,
-    as_text,
-    csv_line,
-    json_line,
-    raw_cell,
-    safe_cell,
-    utc_text,
-    write_table,
-)
+from app.cells import FORMULA_STARTS, as_text, csv_line, raw_cell, safe_cell, utc_text
+from app.results.export import TABLES, json_line, write_table
 from app.results.spans import span_shift
 from app.settings import ROOT
 from app.shift.classes import ShiftClass
+
+
+def test_numbers_stay_numbers_and_text_that_looks_like_one_does_not():
+    assert csv_line([-0.5, -3, 1e-07, True, "-3", None]) == "-0.5,-3,1e-07,true,'-3,\r\n"
+
 
 cells = st.text(st.characters(exclude_categories=("Cs",)))
 

@@ -170,7 +170,7 @@ def test_nothing_here_is_said_calmly(failing, htmx):
 def test_people_keep_their_way_back_on_any_error_page(researcher, annotator):
     for path in ("/nothing", "/explore/nothing", "/static/nothing"):
         links = {a["href"] for a in BeautifulSoup(researcher.get(path).text, "html.parser").select("nav a")}
-        assert links == {"/explore", "/studies", "/judge", "/checkpoints"}, path
+        assert links == {"/explore", "/traces", "/tuning-sets", "/studies", "/judge", "/checkpoints"}, path
     page = BeautifulSoup(annotator.get("/nothing").text, "html.parser")
     assert [a["href"] for a in page.select("nav a")] == ["/judge"]
 

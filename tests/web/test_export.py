@@ -11,8 +11,9 @@ import zipfile
 import pytest
 from sqlmodel import select
 
+from app.cells import raw_cell
 from app.db import reading, writing
-from app.results.export import TABLES, raw_cell
+from app.results.export import TABLES
 from app.results.queries import iter_table, write_zip
 from app.shift.packing import pack
 from models import Arm, ItemResponse, Pair, Presentation, Response, Revision, RevisionKind, Study, Trace
@@ -121,8 +122,8 @@ def test_a_mark_on_a_traced_response_tells_the_shift_of_its_tokens(researcher, a
             response.run = {"text_lengths": [1] * len(tokens)}
             session.add(
                 Trace(
-                    response_id=response.id, reference="base", kl_kind="exact", dtype="float32", border_width=0.0,
-                    n=8, unshifted=3, marginal=3, shifted=2, tokens=pack(tokens, {}),
+                    response_id=response.id, checkpoint=response.checkpoint, reference="base", kl_kind="exact",
+                    dtype="float32", border_width=0.0, n=8, unshifted=3, marginal=3, shifted=2, tokens=pack(tokens, {}),
                 )
             )  # fmt: skip
     token = take(annotator, traced)
