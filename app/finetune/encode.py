@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.finetune.data import DataError, Example, Message
+from app.tuning_sets.read import DataError, Example, Message
 
 
 @dataclass(frozen=True)

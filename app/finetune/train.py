@@ -14,13 +14,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from app.finetune.data import DataError, TuningData, read_data
 from app.finetune.encode import Encoded, encode
 from app.finetune.hashing import weights_sha256
 from app.finetune.loop import FinetuneError, Progress, StepLoss, fit
 from app.finetune.publish import publishing
 from app.finetune.recipe import Recipe, RecipeError
 from app.finetune.versions import TRAINER
+from app.tuning_sets.read import DataError, TuningData, read_data
 
 RECORD = "tuneshift.json"
 

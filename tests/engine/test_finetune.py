@@ -14,12 +14,12 @@ from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from app.finetune.data import DataError, read_data
 from app.finetune.encode import Encoded, encode
 from app.finetune.hashing import file_sha256
 from app.finetune.loop import FinetuneError, batch_loss, learning_rate, plan
 from app.finetune.recipe import RecipeError, default_recipe
 from app.finetune.train import finetune
+from app.tuning_sets.read import DataError, read_data
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.finetune.data import DataError, Message, read_data
 from app.finetune.recipe import RecipeError, default_recipe
+from app.tuning_sets.read import DataError, Message, read_data
 
 PAIR = (Message("user", "Why?"), Message("assistant", "Because."))
 

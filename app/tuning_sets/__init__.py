@@ -1,0 +1,1 @@
+"""The instruction data that checkpoints were tuned on: read, imported, browsed, attached."""
