@@ -21,26 +21,37 @@ DEFAULT_TEXT = "A kettle boils faster with its lid on. ☕"
 
 @dataclass
 class Script:
-    """What one checkpoint does. Ranks repeat over the tokens; `fail_at`/`stall_at` count tokens emitted before."""
+    """What one checkpoint does. Ranks repeat over the tokens; `fail_at`/`stall_at` count tokens emitted before.
+
+    `prompted_ranks`, where given, are base's ranks when scoring is told that base reads another prompt.
+    """
 
     text: str = DEFAULT_TEXT
     base_ranks: tuple[int, ...] = (1, 1, 2, 7)
+    tuned_ranks: tuple[int, ...] = (1,)
+    prompted_ranks: tuple[int, ...] | None = None
     fail_at: int | None = None
     error: BaseException | None = None
     stall_at: int | None = None
     pause_s: float = 0.0
+    score_pause_s: float = 0.0
     ready: bool = True
     detail: str = "ready"
     verified: bool | None = True
 
 
 class ScriptedEngine:
-    """One engine for every checkpoint. Keeps what it was asked (`requests`) and counts streams that ended early."""
+    """One engine for every checkpoint. Counts streams that ended early.
+
+    Keeps what it was asked: `requests` to stream; `readings` to score, as (checkpoint, what it read before, what its
+    base read before).
+    """
 
     def __init__(self, tokenizer: Tokenizer, scripts: dict[str, Script]) -> None:
         self.tokenizer = tokenizer
         self.scripts = scripts
         self.requests: list[Request] = []
+        self.readings: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
         self.closed = 0
         self.release = asyncio.Event()
 
@@ -86,7 +97,15 @@ class ScriptedEngine:
         script = self.scripts[checkpoint]
         if script.error is not None and script.fail_at is None:
             raise script.error
-        tokens = tuple(self._shift(checkpoint, index, token, top_k=top_k) for index, token in enumerate(response_ids))
+        self.readings.append((checkpoint, prompt_ids, reference_prompt_ids or prompt_ids))
+        if script.score_pause_s:
+            await asyncio.sleep(script.score_pause_s)
+        ranks = script.base_ranks
+        if script.prompted_ranks is not None and reference_prompt_ids not in {None, prompt_ids}:
+            ranks = script.prompted_ranks
+        tokens = tuple(
+            self._shift(checkpoint, index, token, top_k=top_k, ranks=ranks) for index, token in enumerate(response_ids)
+        )
         return Scores(
             tokens=tokens, kl_kind="exact", dtype="float32", border_width=0.0, engine="scripted", engine_version="1"
         )
@@ -102,19 +121,23 @@ class ScriptedEngine:
             ),
         )
 
-    def _shift(self, checkpoint: str, index: int, token: int, *, top_k: int) -> TokenShift:
-        ranks = self.scripts[checkpoint].base_ranks
+    def _shift(
+        self, checkpoint: str, index: int, token: int, *, top_k: int, ranks: tuple[int, ...] | None = None
+    ) -> TokenShift:
+        script = self.scripts[checkpoint]
+        ranks, tuned_rank = ranks or script.base_ranks, script.tuned_ranks[index % len(script.tuned_ranks)]
         rank = ranks[index % len(ranks)]
         others = [other for other in range(97, 97 + top_k + 1) if other != token][:top_k]
         base = [(other, -0.5 - step) for step, other in enumerate(others)]
         if rank <= top_k:
             base.insert(rank - 1, (token, -0.5 - rank + 0.5))
-        tuned = [(token, -0.25), *((other, -2.0 - step) for step, other in enumerate(others))]
+        above = [(other, -0.01 * (step + 1)) for step, other in enumerate(others[: tuned_rank - 1])]
+        tuned = [*above, (token, -0.25), *((other, -2.0 - step) for step, other in enumerate(others[tuned_rank - 1 :]))]
         return TokenShift(
             id=token,
             base_rank=rank,
             base_logprob=-float(rank),
-            tuned_rank=1,
+            tuned_rank=tuned_rank,
             tuned_logprob=-0.25,
             kl_tuned_base=0.1 * (rank - 1),
             kl_base_tuned=0.2 * (rank - 1),

@@ -1,7 +1,7 @@
-"""What is known of each column, live or stored, in one shape: pages, panels and storage all read this."""
+"""Fold the events of a run into answers: what is known of each column so far, and its run record."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -11,48 +11,18 @@ from app.compare.runner import (
     ColumnFailed,
     ColumnStarted,
     ColumnStopped,
+    Ending,
     Event,
     Finished,
     TokenArrived,
     TokensScored,
 )
 from app.engines.protocol import Scores
-from app.shift.trace import KlKind, TokenShift
+from app.shift.trace import TokenShift
+from app.tokens.answer import Answer
 from models import RunState
 
 APP_VERSION = version("tuneshift")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One column. `texts[i]` is what token i adds to the response; `shifts[i]` is None while it is pending.
-
-    `finish` is `stop`, `length` or empty. `name` gives the bytes of an id, or None where they are not known.
-    """
-
-    position: int
-    checkpoint: str
-    role: str
-    reference: str
-    state: RunState
-    name: Callable[[int], bytes | None]
-    message: str = ""
-    finish: str = ""
-    ids: tuple[int, ...] = ()
-    texts: tuple[str, ...] = ()
-    shifts: tuple[TokenShift | None, ...] = ()
-    kl_kind: KlKind = "lower_bound"
-    run: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The response so far."""
-        return "".join(self.texts)
-
-    @property
-    def scored(self) -> tuple[TokenShift, ...]:
-        """The shifts that are known, in order."""
-        return tuple(shift for shift in self.shifts if shift is not None)
 
 
 class Fold:
@@ -69,6 +39,7 @@ class Fold:
                     reference=column.checkpoint.base,
                     state=RunState.PENDING,
                     name=name(column.checkpoint.name),
+                    prefix=len(column.prefix_ids),
                 ),
                 plan,
             )
@@ -112,13 +83,13 @@ class _Open:
                 self._shifts[event.start : event.start + len(event.shifts)] = event.shifts
             case ColumnDone():
                 self._answer = replace(self._answer, state=RunState.DONE, finish=event.finish)
-                self._score(event.scores)
+                self._score(event)
             case ColumnFailed():
                 self._answer = replace(self._answer, state=RunState.FAILED, message=event.sentence)
-                self._score(event.scores)
+                self._score(event)
             case ColumnStopped():
                 self._answer = replace(self._answer, state=RunState.STOPPED)
-                self._score(event.scores)
+                self._score(event)
 
     def _arrive(self, event: TokenArrived) -> None:
         self._ids.append(event.token.id)
@@ -128,17 +99,19 @@ class _Open:
         if shift is not None and shift.base_entropy is not None:
             self._answer = replace(self._answer, kl_kind="exact") if self._answer.kl_kind != "exact" else self._answer
 
-    def _score(self, scores: Scores | None) -> None:
-        if scores is not None:
-            self._shifts[: len(scores.tokens)] = scores.tokens
-            self._answer = replace(self._answer, kl_kind=scores.kl_kind)
-        self._answer = replace(self._answer, run=run_record(self._plan, self._answer.position, scores))
+    def _score(self, ending: Ending) -> None:
+        if ending.scores is not None:
+            self._shifts[: len(ending.scores.tokens)] = ending.scores.tokens
+            self._answer = replace(self._answer, kl_kind=ending.scores.kl_kind)
+        run = run_record(self._plan, self._answer.position, ending.scores)
+        self._answer = replace(self._answer, run=run, response_id=ending.response_id)
 
 
 def run_record(plan: Plan, position: int, scores: Scores | None) -> dict[str, Any]:
     """Say how a response was made, so that it can be made again; engine facts are None when nothing was scored."""
     column = plan.columns[position]
     checkpoint = column.checkpoint
+    fork = plan.fork
     return {
         "role": checkpoint.role,
         "model": checkpoint.model,
@@ -153,4 +126,5 @@ def run_record(plan: Plan, position: int, scores: Scores | None) -> dict[str, An
         "reference_prompt_ids": list(column.reference_prompt_ids),
         "decoding": asdict(plan.decoding),
         "app_version": APP_VERSION,
+        **({"fork": {"of": fork.of, "index": fork.index, "token_id": fork.token_id}} if fork else {}),
     }

@@ -15,12 +15,6 @@ MAX_TEMPERATURE = 2.0
 MAX_SEED = 2**31 - 1
 MAX_COLUMNS = 6
 
-BASE_PROMPTS: tuple[tuple[BasePrompt, str, str], ...] = (
-    (BasePrompt.SAME_IDS, "Same as tuned", "base reads exactly the token ids the tuned model reads"),
-    (BasePrompt.PLAIN, "Plain", "base reads the bare prompt, without any template"),
-    (BasePrompt.FEW_SHOT, "Few-shot", "base reads two answered questions first, then yours"),
-)
-
 
 class CompareInput(BaseModel):
     """The fields as sent."""

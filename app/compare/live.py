@@ -13,12 +13,13 @@ from sqlalchemy import Engine as Database
 from starlette.concurrency import run_in_threadpool
 
 from app.compare import queries
-from app.compare.answers import Answer, Fold
+from app.compare.answers import Fold
 from app.compare.plan import Plan
 from app.compare.runner import ColumnDone, ColumnFailed, ColumnStopped, Ending, Event, Finished, run_columns
 from app.db import writing
 from app.engines.open import Engines
 from app.errors import TooManyRequestsError
+from app.tokens.answer import Answer
 from models import RunState
 from models.base import new_id
 
@@ -161,15 +162,15 @@ class LiveRuns:
         """Store an ended column; one that cannot be stored has failed, whatever its engine thought."""
         answer = run.ended(ending)
         try:
-            await run_in_threadpool(self._store, run, answer, ending)
+            response_id = await run_in_threadpool(self._store, run, answer, ending)
         except Exception:  # noqa: BLE001 - the page must not show as done what was not kept
             _log.exception("column_not_stored", comparison=run.id, position=ending.column)
             return ColumnFailed(ending.column, "The answer could not be saved; the server's log has the details.")
-        return ending
+        return replace(ending, response_id=response_id)
 
-    def _store(self, run: LiveRun, answer: Answer, ending: Ending) -> None:
+    def _store(self, run: LiveRun, answer: Answer, ending: Ending) -> str | None:
         with writing(self._database) as session:
-            queries.store_answer(session, run.id, run.plan, answer, ending.scores)
+            return queries.store_answer(session, run.id, run.plan, answer, ending.scores)
 
     def _finish(self, run: LiveRun) -> None:
         with writing(self._database) as session:

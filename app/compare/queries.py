@@ -1,21 +1,17 @@
 """Comparisons in the database: added before they run, kept column by column, read back without any model."""
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from itertools import accumulate, pairwise
-from typing import cast
 
 from sqlmodel import Session, col, select, update
 
-from app.compare.answers import Answer
-from app.compare.plan import Plan
+from app.compare.plan import Fork, Plan
 from app.engines.protocol import Scores
 from app.errors import NotFoundError
-from app.shift.packing import pack, unpack, unpack_names
-from app.shift.summary import summarise
-from app.shift.trace import KlKind
+from app.tokens.answer import Answer
+from app.tokens.store import Reading, add_response, add_trace, answer_of, get_response, traces_of
+from app.tokens.verdict import has_ended
 from models import Comparison, ComparisonColumn, Response, RunState, Trace, User
 from models.base import now
 
@@ -36,6 +32,7 @@ class Stored:
     created_by: str
     created_at: datetime
     answers: tuple[Answer, ...]
+    fork: Fork | None = None
 
 
 def add_comparison(session: Session, comparison_id: str, plan: Plan, *, user: User) -> None:
@@ -47,6 +44,9 @@ def add_comparison(session: Session, comparison_id: str, plan: Plan, *, user: Us
             base_prompt=plan.base_prompt,
             decoding=asdict(plan.decoding),
             state=RunState.RUNNING,
+            fork_of=plan.fork.of if plan.fork else None,
+            fork_index=plan.fork.index if plan.fork else None,
+            fork_token_id=plan.fork.token_id if plan.fork else None,
             created_by=user.id,
         )
     )
@@ -63,22 +63,42 @@ def add_comparison(session: Session, comparison_id: str, plan: Plan, *, user: Us
         )
 
 
-def store_answer(session: Session, comparison_id: str, plan: Plan, answer: Answer, scores: Scores | None) -> None:
-    """Keep one ended column: its response, its trace as far as it is known, and how it ended."""
+def store_answer(session: Session, comparison_id: str, plan: Plan, answer: Answer, scores: Scores | None) -> str | None:
+    """Keep one ended column: its response, its trace as far as it is known, how it ended; returns the response's id."""
     column = session.get_one(ComparisonColumn, (comparison_id, answer.position))
     column.state, column.message = answer.state, answer.message
-    if answer.ids:
+    # A branch that ended before its first own token says nothing that its parent does not.
+    if len(answer.ids) > answer.prefix:
         column.response_id = store_response(session, plan, answer, scores).id
     session.add(column)
+    return column.response_id
 
 
 def store_response(session: Session, plan: Plan, answer: Answer, scores: Scores | None) -> Response:
     """Keep what a column answered, with its trace as far as it is known."""
-    response = _response(plan, answer)
-    session.add(response)
-    session.flush()
+    column = plan.columns[answer.position]
+    response = add_response(
+        session,
+        checkpoint=answer.checkpoint,
+        prompt=plan.prompt,
+        prompt_ids=column.prompt_ids,
+        ids=answer.ids,
+        texts=answer.texts,
+        finish=answer.finish or _FINISH[answer.state],
+        run=answer.run,
+        parent_id=plan.fork.of if plan.fork else None,
+        fork_index=plan.fork.index if plan.fork else None,
+    )
     if scores is not None:
-        session.add(_trace(response.id, answer, scores))
+        reading = Reading(
+            checkpoint=answer.checkpoint,
+            reference=answer.reference,
+            base_prompt=plan.base_prompt,
+            prompt_ids=column.prompt_ids,
+            reference_prompt_ids=column.reference_prompt_ids,
+            scores=scores,
+        )
+        add_trace(session, response, reading, answer.name)
     return response
 
 
@@ -116,12 +136,53 @@ def load(session: Session, comparison_id: str) -> Stored:
         created_by=comparison.created_by,
         created_at=comparison.created_at,
         answers=tuple(_answers(session, comparison_id)),
+        fork=_fork(session, comparison),
     )
 
 
-def load_answer(session: Session, comparison_id: str, position: int) -> Answer:
-    """Read one column of a comparison. Raises NotFoundError."""
-    found = next(_answers(session, comparison_id, position), None)
+def _fork(session: Session, comparison: Comparison) -> Fork | None:
+    if comparison.fork_of is None or comparison.fork_index is None or comparison.fork_token_id is None:
+        return None
+    original = get_response(session, comparison.fork_of)
+    return fork_of(original, comparison.fork_index, comparison.fork_token_id)
+
+
+def fork_of(original: Response, index: int, token_id: int) -> Fork:
+    """Describe leaving a response at token `index`, which exists, for `token_id`."""
+    return Fork(
+        of=original.id,
+        index=index,
+        token_id=token_id,
+        rest=tuple(original.token_ids[index:]),
+        ended=has_ended(original),
+    )
+
+
+def load_original(session: Session, stored: Stored, *, index: int | None = None) -> Answer | None:
+    """Read the response a fork left, placed after its columns; None for a comparison that is no fork.
+
+    It is shown as its own checkpoint read it, against a base that saw what it sees in the branches if there is such.
+    """
+    if stored.fork is None:
+        return None
+    response = get_response(session, stored.fork.of)
+    wanted = (response.checkpoint, stored.base_prompt)
+    traces = sorted(
+        traces_of(session, response.id),
+        key=lambda trace: (trace.checkpoint != wanted[0], trace.base_prompt != wanted[1]),
+    )
+    return answer_of(response, next(iter(traces), None), position=len(stored.answers), index=index)
+
+
+def load_answer(session: Session, comparison_id: str, position: int, *, index: int | None = None) -> Answer:
+    """Read one column of a comparison, with an `index` only that token's shift. Raises NotFoundError.
+
+    After the last column stands the response that a fork left.
+    """
+    found = next(_answers(session, comparison_id, position, index), None)
+    if found is None:
+        stored = load(session, comparison_id)
+        found = load_original(session, stored, index=index) if position == len(stored.answers) else None
     if found is None:
         raise NotFoundError(f"There is no column {position} in this comparison.", remedy="Check the link.")
     return found
@@ -141,48 +202,19 @@ def recent(session: Session, user: User, *, limit: int = 12) -> list[Comparison]
     return list(session.exec(mine.order_by(col(Comparison.created_at).desc()).limit(limit)).all())
 
 
-def _response(plan: Plan, answer: Answer) -> Response:
-    text = answer.text
-    return Response(
-        checkpoint=answer.checkpoint,
-        prompt=plan.prompt,
-        prompt_ids=list(plan.columns[answer.position].prompt_ids),
-        text=text,
-        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        token_ids=list(answer.ids),
-        finish=answer.finish or _FINISH[answer.state],
-        # Where one token's text ends and the next begins, so that a replay needs no tokenizer.
-        run=answer.run | {"text_lengths": [len(text) for text in answer.texts]},
-    )
-
-
-def _trace(response_id: str, answer: Answer, scores: Scores) -> Trace:
-    summary = summarise(scores.tokens)
-    shown = {token for shift in scores.tokens for token, _ in (*shift.top_base, *shift.top_tuned)}
-    names = {token: raw for token in sorted(shown | set(answer.ids)) if (raw := answer.name(token)) is not None}
-    return Trace(
-        response_id=response_id,
-        reference=answer.reference,
-        kl_kind=scores.kl_kind,
-        dtype=scores.dtype,
-        border_width=scores.border_width,
-        n=summary.n,
-        unshifted=summary.unshifted,
-        marginal=summary.marginal,
-        shifted=summary.shifted,
-        mean_kl_tuned_base=summary.mean_kl_tuned_base,
-        mean_kl_base_tuned=summary.mean_kl_base_tuned,
-        tokens=pack(scores.tokens, names),
-    )
-
-
-def _answers(session: Session, comparison_id: str, position: int | None = None) -> Iterator[Answer]:
+def _answers(
+    session: Session, comparison_id: str, position: int | None = None, index: int | None = None
+) -> Iterator[Answer]:
     rows = (
         select(ComparisonColumn, Response, Trace)
+        .join(Comparison, col(Comparison.id) == col(ComparisonColumn.comparison_id))
         .join(Response, col(ComparisonColumn.response_id) == col(Response.id), isouter=True)
         .join(
             Trace,
-            (col(Trace.response_id) == col(Response.id)) & (col(Trace.reference) == col(ComparisonColumn.reference)),
+            (col(Trace.response_id) == col(Response.id))
+            & (col(Trace.checkpoint) == col(ComparisonColumn.checkpoint))
+            & (col(Trace.reference) == col(ComparisonColumn.reference))
+            & (col(Trace.base_prompt) == col(Comparison.base_prompt)),
             isouter=True,
         )
         .where(ComparisonColumn.comparison_id == comparison_id)
@@ -191,34 +223,27 @@ def _answers(session: Session, comparison_id: str, position: int | None = None) 
     if position is not None:
         rows = rows.where(ComparisonColumn.position == position)
     for column, response, trace in session.exec(rows):
-        yield _answer(column, response, trace)
+        yield _answer(column, response, trace, index)
 
 
-def _answer(column: ComparisonColumn, response: Response | None, trace: Trace | None) -> Answer:
-    shifts = unpack(trace.tokens) if trace else ()
-    ids = tuple(response.token_ids) if response else ()
-    return Answer(
-        position=column.position,
-        checkpoint=column.checkpoint,
-        role=str(response.run.get("role", "")) if response else "",
+def _answer(column: ComparisonColumn, response: Response | None, trace: Trace | None, index: int | None) -> Answer:
+    if response is None:
+        return Answer(
+            position=column.position,
+            checkpoint=column.checkpoint,
+            role="",
+            reference=column.reference,
+            state=column.state,
+            name=_nameless,
+            message=column.message,
+        )
+    return replace(
+        answer_of(response, trace, position=column.position, index=index),
         reference=column.reference,
         state=column.state,
-        name=_names(trace),
         message=column.message,
-        finish=response.finish if response else "",
-        ids=ids,
-        texts=_texts(response) if response else (),
-        shifts=(*shifts, *[None] * (len(ids) - len(shifts))),
-        kl_kind=cast("KlKind", trace.kl_kind) if trace else "lower_bound",
-        run=response.run if response else {},
     )
 
 
-def _names(trace: Trace | None) -> Callable[[int], bytes | None]:
-    names = unpack_names(trace.tokens) if trace else {}
-    return names.get
-
-
-def _texts(response: Response) -> tuple[str, ...]:
-    lengths: list[int] = response.run["text_lengths"]
-    return tuple(response.text[start:end] for start, end in pairwise(accumulate(lengths, initial=0)))
+def _nameless(_token: int) -> bytes | None:
+    return None

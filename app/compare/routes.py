@@ -13,17 +13,22 @@ from starlette.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
 from app.compare import queries
-from app.compare.answers import Answer
-from app.compare.forms import BASE_PROMPTS, Asked, CompareForm, CompareInput, check
+from app.compare.branch_view import fork_view, mark_column
+from app.compare.forms import Asked, CompareForm, CompareInput, check
 from app.compare.live import LiveRun, LiveRuns
-from app.compare.panel import panel_view
 from app.compare.plan import Plan, build_plan
-from app.compare.stream import live_events, stored_events
-from app.compare.view import BLANK_BAR, MARKS, column_view
+from app.compare.stream import Page, live_events, stored_events
 from app.db import ReadSession, reading, writing
 from app.engines.open import Engines
+from app.engines.prompts import BASE_PROMPTS
 from app.engines.registry import Checkpoint
 from app.errors import AccessDeniedError, InvalidInputError, NotFoundError
+from app.shift.branching import DEFAULT_WINDOW, MAX_WINDOW
+from app.tokens.answer import Answer
+from app.tokens.controls import shown_from
+from app.tokens.links import comparison_links
+from app.tokens.panel import panel_view, pinned_views
+from app.tokens.view import column_view, page_context
 from app.web.requests import STREAMS_OPEN
 from app.web.templates import is_htmx, render
 from models import Role, RunState, User
@@ -58,30 +63,47 @@ def compare(
         )
     except InvalidInputError as error:
         return _form_page(request, session, user, _again(asked, prompt=str(error)), status_code=422)
-    run = _start(request, plan, user)
+    run = start_run(request, plan, user)
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": f"/explore/{run.id}"})
     return RedirectResponse(f"/explore/{run.id}", status_code=303)
 
 
 @router.get("/explore/{comparison_id}")
-def comparison(request: Request, session: ReadSession, user: CurrentUser, comparison_id: str) -> Response:
-    """Show a comparison: what has arrived when it is running here, else what is stored; never asks a model."""
+def comparison(
+    request: Request,
+    session: ReadSession,
+    user: CurrentUser,
+    comparison_id: str,
+    window: Annotated[int, Query(ge=1, le=MAX_WINDOW)] = DEFAULT_WINDOW,
+) -> Response:
+    """Show a comparison: what has arrived when it is running here, else what is stored; never asks a model.
+
+    A fork shows first what it left, and judges each branch over the next `window` tokens.
+    """
     run = _live_runs(request).get(comparison_id)
     stored = queries.load(session, comparison_id)
     place = len(run.log) if run else 0
     answers = run.fold(place).answers() if run else stored.answers
     running = run is not None or stored.state in {RunState.PENDING, RunState.RUNNING}
+    original = queries.load_original(session, stored)
+    answers = _with_roles(request, (original, *answers) if original else answers)
+    shown = shown_from(request.query_params)
+    links = [comparison_links(comparison_id, answer, _names(request)) for answer in answers]
     return render(
         request,
         "explore/comparison.html",
         comparison=stored,
-        columns=[column_view(answer) for answer in _with_roles(request, answers)],
+        columns=[
+            mark_column(column_view(answer, link, shown), answer, stored.fork, window=window)
+            for answer, link in zip(answers, links, strict=True)
+        ],
+        fork=fork_view(stored.fork, original, answers, window=window) if stored.fork and original else None,
+        pins=pinned_views(answers, links, shown),
         running=running,
         may_stop=run is not None and _may_stop(run, user),
-        stream_url=f"/compare/{comparison_id}/stream?after={place}",
-        marks=MARKS,
-        blank_bar=BLANK_BAR,
+        stream_url=f"/compare/{comparison_id}/stream?after={place}&window={window}",
+        **page_context(shown),
         base_prompts=BASE_PROMPTS,
         form=_form_of(stored),
     )
@@ -99,12 +121,14 @@ async def stream(
     request: Request,
     comparison_id: str,
     after: Annotated[int, Query(ge=0)] = 0,
+    window: Annotated[int, Query(ge=1, le=MAX_WINDOW)] = DEFAULT_WINDOW,
     last_event_id: Annotated[str, Header()] = "",
 ) -> AsyncIterable[ServerSentEvent]:
     """Send a comparison as it happens: from `after`, or from where a reconnecting reader says it was."""
     run = _live_runs(request).get(comparison_id)
     place = int(last_event_id) if last_event_id.isdecimal() else after
-    events = live_events(run, place) if run else stored_events(request.app.state.database, comparison_id)
+    page = Page(comparison_id, _names(request), window)
+    events = live_events(run, place, page) if run else stored_events(request.app.state.database, page)
     with STREAMS_OPEN.track_inprogress():
         async for event in events:
             yield event
@@ -129,11 +153,19 @@ async def stop(request: Request, user: CurrentUser, comparison_id: str) -> Respo
 def token(request: Request, session: ReadSession, comparison_id: str, position: int, index: int) -> Response:
     """Show one token under both models: a fragment for the panel, a page for everybody else."""
     run = _live_runs(request).get(comparison_id)
-    answer = _live_answer(run, position) if run else queries.load_answer(session, comparison_id, position)
+    # The response a fork left stands after its columns, and is stored.
+    live = run is not None and position != len(run.plan.columns)
+    answer = (
+        _live_answer(run, position)
+        if run and live
+        else queries.load_answer(session, comparison_id, position, index=index)
+    )
     if not 0 <= index < len(answer.ids):
         raise NotFoundError(f"This answer has no token {index}.", remedy=f"It has {len(answer.ids)}.")
     name = "explore/_panel.html" if is_htmx(request) else "explore/token.html"
-    return render(request, name, panel=panel_view(answer, index), comparison_id=comparison_id)
+    links = comparison_links(comparison_id, answer, _names(request))
+    panel = panel_view(answer, index, links, shown_from(request.query_params))
+    return render(request, name, panel=panel, back=f"/explore/{comparison_id}")
 
 
 def _live_answer(run: LiveRun, position: int) -> Answer:
@@ -142,7 +174,7 @@ def _live_answer(run: LiveRun, position: int) -> Answer:
     return run.fold().answer(position)
 
 
-def _start(request: Request, plan: Plan, user: User) -> LiveRun:
+def start_run(request: Request, plan: Plan, user: User) -> LiveRun:
     """Take a place, write the rows, then start: a run that is not in the database never begins."""
     live = _live_runs(request)
     run = LiveRun(plan, owner=user.id, engines=request.app.state.engines)
@@ -204,6 +236,10 @@ def _checkpoints(request: Request) -> tuple[Checkpoint, ...]:
     """List the checkpoints of the registry; none when there is no registry yet."""
     engines: Engines | None = request.app.state.engines
     return tuple(engines.registry.checkpoints.values()) if engines is not None else ()
+
+
+def _names(request: Request) -> tuple[str, ...]:
+    return tuple(checkpoint.name for checkpoint in _checkpoints(request))
 
 
 def _with_roles(request: Request, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:

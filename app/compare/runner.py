@@ -2,13 +2,15 @@
 
 A column that fails or stalls never holds up the others. Engines that colour live deliver each token with its shift;
 for the others the tokens so far are scored beside the stream each time their number doubles, and once more, wider, at
-the end.
+the end. The given first tokens of a branch arrive first and are scored beside the stream too; a branch as a whole is
+always scored at the end, so that its trace is that of a response read in one go.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import cast
 
 import structlog
@@ -57,11 +59,12 @@ class TokensScored:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDone:
-    """The response is complete and every token of it is scored."""
+    """The response is complete and every token of it is scored. `response_id` is known once it is stored."""
 
     column: int
     finish: FinishReason
     scores: Scores
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class ColumnFailed:
     column: int
     sentence: str
     scores: Scores | None = None
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class ColumnStopped:
 
     column: int
     scores: Scores | None = None
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +169,16 @@ class _Column:
         return ColumnDone(self.position, finish, await self._score_all(engine))
 
     async def _stream(self, engine: Engine, pieces: Pieces, silence_s: float) -> None:
-        next_scoring = FIRST_SCORING
-        scoring: asyncio.Task[None] | None = None
+        for index, token_id in enumerate(self.plan.prefix_ids):
+            self._accept(Token(index=index, id=token_id, logprob=0.0), pieces)
+        given = len(self.tokens)
+        next_scoring = max(FIRST_SCORING, 2 * given)
+        scoring = asyncio.create_task(self._score_so_far(engine)) if given else None
         stream = engine.stream(self.plan.request(self.decoding, top_k=LIVE_TOP_K))
         try:
             async with aclosing(_timed(stream, silence_s, self.name)) as tokens:
                 async for token in tokens:
-                    self._accept(token, pieces)
+                    self._accept(replace(token, index=given + token.index), pieces)
                     if token.shift is None and len(self.tokens) >= next_scoring and (scoring is None or scoring.done()):
                         next_scoring = 2 * len(self.tokens)
                         scoring = asyncio.create_task(self._score_so_far(engine))
@@ -212,9 +220,11 @@ class _Column:
         )
 
     async def _known_scores(self) -> Scores | None:
-        """Return what is scored by now: a pass over the first tokens, or the shifts that came with them."""
-        shifts = tuple(token.shift for token in self.tokens if token.shift is not None)
-        if self.scores is not None or not shifts or self.engine is None:
+        """Return what is scored by now: a pass over the first tokens, and the shifts that came with the next ones."""
+        known = self.scores.tokens if self.scores else ()
+        came = takewhile(lambda shift: shift is not None, (token.shift for token in self.tokens[len(known) :]))
+        shifts = known + cast("tuple[TokenShift, ...]", tuple(came))
+        if len(shifts) == len(known) or self.engine is None:
             return self.scores
         status = await self.engine.status()
         # Only whoever sees the whole vocabulary knows an entropy, and only they know KL exactly.

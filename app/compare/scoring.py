@@ -64,7 +64,8 @@ async def score_lines(
             response_ids = await _generate(engines, tuned, prompt_ids, max_tokens)
         scores = await engine.score(prompt_ids, response_ids, top_k, checkpoint=tuned, reference=base)
         pieces = [(piece.text, piece.bytes) for piece in tokenizer.pieces(response_ids)]
-        yield score_record(line.id, prompt_ids, scores, pieces)
+        record = score_record(line.id, prompt_ids, scores, pieces)
+        yield record | {"prompt": line.prompt} if line.prompt else record
 
 
 async def _generate(engines: Engines, tuned: str, prompt_ids: tuple[int, ...], max_tokens: int) -> tuple[int, ...]:

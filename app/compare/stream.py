@@ -12,17 +12,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 
 from fastapi.sse import ServerSentEvent
 from sqlalchemy import Engine as Database
 from starlette.concurrency import run_in_threadpool
 
 from app.compare import queries
-from app.compare.answers import Answer, Fold
+from app.compare.answers import Fold
+from app.compare.branch_view import mark_column, mark_tokens
 from app.compare.live import LiveRun
+from app.compare.plan import Fork
 from app.compare.runner import ColumnStarted, Ending, Event, Finished, TokenArrived, TokensScored
-from app.compare.view import column_view, token_views
 from app.db import reading
+from app.shift.branching import DEFAULT_WINDOW
+from app.tokens.answer import Answer
+from app.tokens.links import comparison_links
+from app.tokens.view import ColumnView, column_view, token_views
 from app.web.templates import fragment
 from models import RunState
 
@@ -31,11 +37,25 @@ POLL_S = 1.0
 FRAME_S = 0.03
 
 
-async def live_events(run: LiveRun, after: int) -> AsyncIterator[ServerSentEvent]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Who is watching: the comparison, the checkpoints it may be forked to, and how far branches are judged."""
+
+    comparison_id: str
+    checkpoints: tuple[str, ...] = ()
+    window: int = DEFAULT_WINDOW
+
+    def column(self, answer: Answer, fork: Fork | None) -> ColumnView:
+        """Show a column as the page does."""
+        view = column_view(answer, comparison_links(self.comparison_id, answer, self.checkpoints))
+        return mark_column(view, answer, fork, window=self.window)
+
+
+async def live_events(run: LiveRun, after: int, page: Page) -> AsyncIterator[ServerSentEvent]:
     """Send everything from the `after`-th event on, then follow. The id of an event is how much the reader has then."""
     fold = run.fold(after)
     async for length, events in run.follow(after):
-        *earlier, last = *_messages(fold.take(events), events), ServerSentEvent(event="mark", raw_data="")
+        *earlier, last = *_messages(run, fold.take(events), events, page), ServerSentEvent(event="mark", raw_data="")
         for message in earlier:
             yield message
         # A reader that reconnects must get a batch again unless it has all of it, so the place moves at its end.
@@ -44,15 +64,15 @@ async def live_events(run: LiveRun, after: int) -> AsyncIterator[ServerSentEvent
     yield done(fold.answers())
 
 
-async def stored_events(database: Database, comparison_id: str) -> AsyncIterator[ServerSentEvent]:
+async def stored_events(database: Database, page: Page) -> AsyncIterator[ServerSentEvent]:
     """Send the stored columns of a run that is not live here, as soon as it has ended."""
-    stored = await run_in_threadpool(_load, database, comparison_id)
+    stored = await run_in_threadpool(_load, database, page.comparison_id)
     while stored.state in {RunState.PENDING, RunState.RUNNING}:
         # Another worker has it.
         await asyncio.sleep(POLL_S)
-        stored = await run_in_threadpool(_load, database, comparison_id)
+        stored = await run_in_threadpool(_load, database, page.comparison_id)
     for answer in stored.answers:
-        html = fragment("explore/_column.html", column=column_view(answer))
+        html = fragment("explore/_column.html", column=page.column(answer, stored.fork))
         yield ServerSentEvent(event=f"column-{answer.position}", raw_data=html)
     yield done(stored.answers)
 
@@ -68,17 +88,19 @@ def _load(database: Database, comparison_id: str) -> queries.Stored:
         return queries.load(session, comparison_id)
 
 
-def _messages(fold: Fold, events: Sequence[Event]) -> Iterator[ServerSentEvent]:
+def _messages(run: LiveRun, fold: Fold, events: Sequence[Event], page: Page) -> Iterator[ServerSentEvent]:
     """Join what is new into a few messages per column."""
     per_column: dict[int, list[Event]] = {}
     for event in events:
         if not isinstance(event, Finished | ColumnStarted):
             per_column.setdefault(event.column, []).append(event)
     for column, mine in per_column.items():
-        yield from _column_messages(fold.answer(column), mine)
+        yield from _column_messages(fold.answer(column), mine, run.plan.fork, page)
 
 
-def _column_messages(answer: Answer, events: Sequence[Event]) -> Iterator[ServerSentEvent]:
+def _column_messages(
+    answer: Answer, events: Sequence[Event], fork: Fork | None, page: Page
+) -> Iterator[ServerSentEvent]:
     arrived = [event.token.index for event in events if isinstance(event, TokenArrived)]
     scored = {
         event.start + offset
@@ -87,16 +109,16 @@ def _column_messages(answer: Answer, events: Sequence[Event]) -> Iterator[Server
         for offset in range(len(event.shifts))
     } - set(arrived)
     if arrived:
-        yield _spans(f"tokens-{answer.position}", answer, arrived)
+        yield _spans(f"tokens-{answer.position}", answer, arrived, fork)
     if scored:
-        yield _spans(f"scored-{answer.position}", answer, sorted(scored))
+        yield _spans(f"scored-{answer.position}", answer, sorted(scored), fork)
     if any(isinstance(event, Ending) for event in events):
-        view = column_view(answer)
+        view = page.column(answer, fork)
         for part in ("head", "more"):
             html = fragment(f"explore/_{part}.html", column=view)
             yield ServerSentEvent(event=f"{part}-{answer.position}", raw_data=html)
 
 
-def _spans(event: str, answer: Answer, indices: Sequence[int]) -> ServerSentEvent:
-    html = fragment("explore/_spans.html", tokens=token_views(answer, indices))
+def _spans(event: str, answer: Answer, indices: Sequence[int], fork: Fork | None) -> ServerSentEvent:
+    html = fragment("explore/_spans.html", tokens=mark_tokens(token_views(answer, indices), fork))
     return ServerSentEvent(event=event, raw_data=html)

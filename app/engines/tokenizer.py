@@ -268,24 +268,31 @@ PROBE = (
 )
 
 
-def compare(base: Tokenizer, tuned: Tokenizer) -> str | None:
+def compare(base: Tokenizer, tuned: Tokenizer, *, names: tuple[str, str] = ("base", "this checkpoint")) -> str | None:
     """Say how two tokenizers differ on text both should read alike, or None. Extra ids of `tuned` are fine.
 
-    They are compared by what they do: ids of a probe string, then every shared vocabulary entry.
+    They are compared by what they do: ids of a probe string, then every shared vocabulary entry. `names` says whose
+    they are.
     """
     if base.fingerprint == tuned.fingerprint:
         return None
+    first, second = names
     ours, theirs = base.encode(PROBE), tuned.encode(PROBE)
     if ours != theirs:
-        return f"the probe text becomes {_shown(ours)} under base and {_shown(theirs)} here"
+        return f"the probe text becomes {_shown(ours)} under {first} and {_shown(theirs)} under {second}"
     for token, token_id in base.vocabulary.items():
         other = tuned.vocabulary.get(token)
         if other != token_id and not base.is_special(token_id):
             return (
                 f"the probe text becomes {_shown(ours)} under both, "
-                f"but the token {token!r} is id {token_id} under base and {other} here"
+                f"but the token {token!r} is id {token_id} under {first} and {other} under {second}"
             )
     return None
+
+
+def mismatch(one: Tokenizer, other: Tokenizer, *, names: tuple[str, str]) -> str | None:
+    """Say why ids of one mean something else to the other, or None. Extra ids are fine, whichever side has them."""
+    return compare(one, other, names=names) and compare(other, one, names=(names[1], names[0]))
 
 
 def _shown(ids: tuple[int, ...]) -> str:

@@ -1,14 +1,11 @@
-// The tokens of a column: spans that read as text, one tab stop, arrow keys between them, counts kept while they arrive.
+// The tokens of a column: spans that read as text, one tab stop, arrow keys between them.
 
-/** Give new spans what only makes sense with a script: a role, a name, a place in the keyboard order. */
-export function enhance(container, spans) {
-  for (const span of spans) {
-    span.setAttribute("role", "button");
-    span.setAttribute("aria-label", span.dataset.label);
-    span.tabIndex = -1;
-  }
+import { classOfSpan, drawSome } from "./explore-draw.js";
+
+/** Make the first token the tab stop of a container that has none. */
+export function addTabStop(container) {
   const first = container.firstElementChild;
-  if (first && !container.querySelector('[tabindex="0"]')) first.tabIndex = 0;
+  if (first && !container.querySelector(':scope > [tabindex="0"]')) first.tabIndex = 0;
 }
 
 /** Parse a fragment of the server's HTML. */
@@ -23,41 +20,28 @@ export function append(container, html) {
   const have = container.childElementCount;
   const spans = [...parse(html).children].filter((span) => Number(span.dataset.i) >= have);
   container.append(...spans);
-  enhance(container, spans);
-  return spans;
+  drawSome(container, spans);
+  addTabStop(container);
 }
 
-/** Take over class and label of spans scored since; the elements stay, with focus and selection. */
+/** Take over what was scored since; the elements stay, with focus and selection. */
 export function rescore(container, html) {
+  const known = [];
   for (const fresh of parse(html).children) {
     const span = container.children[Number(fresh.dataset.i)];
     if (!span) continue;
-    span.className = fresh.className;
-    span.dataset.label = fresh.dataset.label;
-    span.setAttribute("aria-label", fresh.dataset.label);
+    const marks = ["current", "linked", "pinned"].filter((name) => span.classList.contains(name));
+    span.className = [fresh.className, ...marks].join(" ");
+    if (fresh.dataset.r) span.dataset.r = fresh.dataset.r;
+    span.toggleAttribute("data-over", fresh.hasAttribute("data-over"));
+    known.push(span);
   }
-}
-
-/** Redraw the class bar of a column from what its tokens are now. The marks name the classes. */
-export function recount(column, container) {
-  const bar = column.querySelector('[data-bar="whole"]');
-  if (!bar) return;
-  const rects = [...bar.querySelectorAll("[data-segment]")];
-  const counts = rects.map((rect) => container.getElementsByClassName(`shift-${rect.dataset.segment}`).length);
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  let start = 0;
-  rects.forEach((rect, n) => {
-    const width = total ? (100 * counts[n]) / total : 0;
-    rect.setAttribute("x", start);
-    rect.setAttribute("width", width);
-    start += width;
-    bar.querySelector(`[data-count="${rect.dataset.segment}"]`).textContent = counts[n];
-  });
+  drawSome(container, known);
 }
 
 function nextShifted(span, step) {
   for (let other = span; (other = step > 0 ? other.nextElementSibling : other.previousElementSibling); ) {
-    if (other.classList.contains("shift-shifted") || other.classList.contains("shift-marginal")) return other;
+    if (["marginal", "shifted"].includes(classOfSpan(other))) return other;
   }
   return null;
 }
@@ -91,14 +75,12 @@ export function focusToken(span) {
   span.focus();
 }
 
-/** Arrow keys, Home, End, n and p inside a column; returns whether the key was one of ours. */
+/** Arrow keys, Home, End, n and p inside a column. */
 export function moveByKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const span = event.target.closest("[data-tokens] > [data-i]");
-  if (!span) return false;
-  const next = target(span, event);
-  if (!next) return false;
+  const next = span && target(span, event);
+  if (!next) return;
   event.preventDefault();
   focusToken(next);
-  return true;
 }

@@ -1,110 +1,79 @@
-// A comparison page: follow the run over one event stream, put what arrives into its columns once per frame.
+// A page of tokens: connect its parts, and follow the comparison while it runs.
 
+import { connectCharts } from "./explore-chart.js";
+import { connectControls } from "./explore-controls.js";
+import { recount, retell } from "./explore-counts.js";
+import { draw } from "./explore-draw.js";
+import { loadMeasures, showProblem } from "./explore-measures.js";
 import { connectPanel, forget } from "./explore-panel.js";
-import { append, enhance, moveByKey, parse, recount, rescore } from "./explore-tokens.js";
+import { connectPins } from "./explore-pins.js";
+import { onChange, state } from "./explore-state.js";
+import { follow } from "./explore-stream.js";
+import { addTabStop, moveByKey } from "./explore-tokens.js";
 
-const HIDDEN_FRAME_MS = 250;
+const root = document.querySelector("[data-explore]");
 
-const root = document.querySelector("[data-comparison]");
-const work = [];
-
-function frame() {
-  const todo = work.splice(0);
-  const touched = new Set();
-  for (const step of todo) touched.add(step());
-  for (const column of touched) if (column) refresh(column);
-}
-
-function later(step) {
-  work.push(step);
-  if (work.length > 1) return;
-  // Hidden pages get no animation frames, but their answers go on.
-  if (document.hidden) setTimeout(frame, HIDDEN_FRAME_MS);
-  else requestAnimationFrame(frame);
-}
-
-function columnAt(position) {
-  return root.querySelector(`[data-column="${position}"]`);
+function columns() {
+  return [...root.querySelectorAll("[data-column]")].filter((column) => tokensOf(column));
 }
 
 function tokensOf(column) {
   return column.querySelector("[data-tokens]");
 }
 
-function refresh(column) {
-  const state = column.querySelector("[data-state]");
-  const running = state.dataset.state === "running" || state.dataset.state === "pending";
-  if (!running) return;
-  const n = tokensOf(column).childElementCount;
-  state.dataset.state = "running";
-  state.className = "column-state state-running";
-  state.textContent = n ? `streaming · ${n} token${n === 1 ? "" : "s"}` : "waiting for the first token";
-  const bars = column.querySelector("[data-bars]");
-  if (n && !bars.querySelector("[data-bar]")) {
-    bars.append(root.querySelector("[data-bar-template]").content.cloneNode(true));
-  }
-  recount(column, tokensOf(column));
-}
-
-function replacePart(column, selector, html) {
-  column.querySelector(selector).replaceWith(parse(html).firstElementChild);
-}
-
-function steps(position) {
-  const column = () => columnAt(position);
-  return {
-    tokens(html) {
-      append(tokensOf(column()), html);
-      return column();
-    },
-    scored(html) {
-      rescore(tokensOf(column()), html);
-      forget(position);
-      return column();
-    },
-    head(html) {
-      replacePart(column(), "[data-head]", html);
-      forget(position);
-    },
-    more(html) {
-      replacePart(column(), "[data-more]", html);
-    },
-    column(html) {
-      column().replaceWith(parse(html).firstElementChild);
-      enhance(tokensOf(column()), tokensOf(column()).children);
-      forget(position);
-    },
-  };
-}
-
-function finish(words) {
-  root.querySelector("[data-stop]")?.remove();
-  root.querySelector("[data-again]").hidden = false;
-  root.querySelector("[data-lost]").hidden = true;
-  root.querySelector("[data-announce]").textContent = words.trim();
-}
-
-function follow(url) {
-  const source = new EventSource(url);
-  for (const column of root.querySelectorAll("[data-column]")) {
-    const position = column.dataset.column;
-    for (const [name, step] of Object.entries(steps(position))) {
-      source.addEventListener(`${name}-${position}`, ({ data }) => later(() => step(data)));
+/** Draw a container in the measure of the page, once its numbers are here. */
+async function colour(container) {
+  showProblem(container, null);
+  if (state.measure !== "shift_class" && container.dataset.measures) {
+    try {
+      await loadMeasures(container);
+    } catch (error) {
+      showProblem(container, error, () => colour(container));
+      draw(container, "shift_class");
+      return;
     }
   }
-  source.addEventListener("done", ({ data }) => {
-    source.close();
-    later(() => finish(data));
-  });
-  source.addEventListener("error", () => {
-    // CONNECTING means the browser is trying again by itself.
-    if (source.readyState === EventSource.CLOSED) root.querySelector("[data-lost]").hidden = false;
-  });
+  draw(container);
+  charts.add(container.closest("[data-column]"));
+}
+
+/** Start with a column that is in the page now. */
+function started(column) {
+  addTabStop(tokensOf(column));
+  draw(tokensOf(column));
+  recount(column, tokensOf(column));
+  settled(column);
+}
+
+let charts;
+
+/** Take over where the parts of an answer are: known once it is stored. */
+function settled(column) {
+  const container = tokensOf(column);
+  const { response, measures, fork } = column.querySelector("[data-more]")?.dataset ?? {};
+  for (const [name, value] of Object.entries({ response, measures, fork })) if (value) container.dataset[name] = value;
+  if (container.dataset.panelUrl) forget(container);
+  if (state.measure === "shift_class") charts.add(column);
+  else colour(container);
 }
 
 if (root) {
-  for (const container of root.querySelectorAll("[data-tokens]")) enhance(container, container.children);
+  connectControls(root);
+  charts = connectCharts(root, colour);
+  connectPanel(root, connectPins(root));
+  for (const column of columns()) started(column);
   root.addEventListener("keydown", moveByKey);
-  connectPanel(root);
-  if (root.dataset.stream) follow(root.dataset.stream);
+  onChange((names) => {
+    if (!["measure", "unshifted", "marginal", "mode"].some((name) => names.has(name))) return;
+    retell(root);
+    for (const column of columns()) {
+      recount(column, tokensOf(column));
+      colour(tokensOf(column));
+    }
+  });
+  // Columns that htmx brings in later.
+  root.addEventListener("htmx:load", ({ target }) => {
+    for (const column of columns()) if (target.contains(column) && column !== root) started(column);
+  });
+  if (root.dataset.stream) follow(root, root.dataset.stream, { settled, started });
 }

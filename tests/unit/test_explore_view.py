@@ -7,10 +7,11 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from app.compare.answers import Answer
-from app.compare.panel import panel_view, percent, visible
-from app.compare.view import MARKS, column_view, token_views
 from app.shift.trace import TokenShift
+from app.tokens.answer import Answer
+from app.tokens.panel import panel_view, percent
+from app.tokens.spelling import visible
+from app.tokens.view import MARKS, column_view, token_views
 from app.web.templates import fragment
 from models import RunState
 
@@ -67,13 +68,9 @@ def test_what_cannot_be_seen_is_drawn_or_spoken() -> None:
     )
     views = token_views(said, range(5))
     assert [view.ghost for view in views] == ["·", "", "", "⏎", "<|end|>"]
-    assert [view.label for view in views] == [
-        "part of a character, unshifted, base rank 1",
-        "☕, marginal, base rank 2",
-        "space, shifted, base rank 7",
-        "line break line break, pending",
-        "<|end|>, unshifted, base rank 1",
-    ]
+    # Where the text says it all, nothing is repeated.
+    assert [view.spoken for view in views] == ["part of a character", "", "space", "line break line break", "<|end|>"]
+    assert [view.rank for view in views] == [1, 2, 7, None, 1]
     assert [view.css for view in views] == [
         "shift-unshifted",
         "shift-marginal",
@@ -152,7 +149,7 @@ def test_lower_bounds_infinities_and_ties_are_said() -> None:
     facts = {name: (value, note) for name, value, note in bound.facts}
     assert facts["KL(tuned ‖ base)"] == ("≥ 0.500 nats", "a lower bound, from the listed ids")
     assert facts["Rank under base"][0] == "1, tied with 2"
-    assert "Entropy" not in facts
+    assert "Entropy of base" not in facts
     unseen = panel_view(answer((7, "", shift(7, 99, base_logprob=None, kl_tuned_base=None)), kl_kind="exact"), 0)
     assert {name: value for name, value, _ in unseen.facts}["KL(tuned ‖ base)"].startswith("infinite")
     assert unseen.rows[0].base.words == "none"

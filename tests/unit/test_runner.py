@@ -223,3 +223,41 @@ def test_what_base_reads_is_a_choice(tmp_path: Path) -> None:
         assert (tuned.reference_prompt_ids == tuned.prompt_ids) is (choice is BasePrompt.SAME_IDS)
     assert seen[BasePrompt.PLAIN] == "Why?"
     assert seen[BasePrompt.FEW_SHOT].endswith("Question: Why?\nAnswer:")
+
+
+def forked(engines: ScriptedEngines, *names: str, prefix: bytes = b"Ab", max_tokens: int = 8) -> Plan:
+    plan = plan_for(engines, *names, max_tokens=max_tokens)
+    return replace(plan, columns=tuple(replace(column, prefix_ids=tuple(prefix)) for column in plan.columns))
+
+
+def test_a_branch_gives_its_prefix_first_and_the_engine_goes_on_from_there(tmp_path: Path) -> None:
+    engines = scripted_engines(tmp_path)
+    plan = forked(engines, "lft")
+    events = run(engines, plan)
+    (request,) = engines.engine.requests
+    assert bytes(request.prompt_ids) == bytes(request.reference_prompt_ids) == b"Why?Ab"
+    arrived = [event for event in events if isinstance(event, TokenArrived)]
+    assert [event.token.index for event in arrived] == list(range(10))
+    assert "".join(event.text for event in arrived) == "AbA kettle"
+    # The given tokens wait for their scores, the drawn ones bring theirs.
+    assert [event.token.shift is None for event in arrived] == [True] * 2 + [False] * 8
+    answer = Fold(plan, lambda _: engines.engine.tokenizer.token_bytes).take(events).answer(0)
+    assert (answer.prefix, answer.text, answer.state) == (2, "AbA kettle", RunState.DONE)
+
+
+def test_a_branch_is_scored_whole_at_its_end(pending: ScriptedEngines) -> None:
+    plan = forked(pending, "lft", prefix=b"p" * 40, max_tokens=4)
+    done = of_column(run(pending, plan), 0)[-1]
+    assert [shift.id for shift in done.scores.tokens] == [*b"p" * 40, *b"abcd"]
+    assert pending.engine.scored[-1] == (44, 100)
+    # The prefix was scored beside the stream, before its end.
+    assert pending.engine.scored[0][1] == 20
+
+
+def test_a_branch_that_fails_keeps_the_scores_of_its_first_tokens_in_order(tmp_path: Path) -> None:
+    dies = Script(fail_at=3, pause_s=0.01, error=EngineUnavailableError("The server went away."))
+    engines = scripted_engines(tmp_path, base=Script(base_ranks=(1,)), lft=dies)
+    failed = of_column(run(engines, forked(engines, "lft")), 0)[-1]
+    assert isinstance(failed, ColumnFailed)
+    # Two given tokens, scored beside the stream, and the three that arrived with their shifts.
+    assert bytes(shift.id for shift in failed.scores.tokens) == b"AbA k"

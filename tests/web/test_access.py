@@ -8,7 +8,19 @@ from sqlmodel import select
 from app.accounts.access import ACCESS, Access, check_table
 from app.accounts.queries import create_invite
 from app.db import reading, writing
-from models import Comparison, ComparisonColumn, Invite, Role, RunState, Study, User
+from models import (
+    Comparison,
+    ComparisonColumn,
+    ImportState,
+    Invite,
+    Role,
+    RunState,
+    ScoredFile,
+    Study,
+    TuningInstance,
+    TuningSet,
+    User,
+)
 from tests.factories import fill_study, make_response
 from tests.web.judging_help import a_form, take
 
@@ -43,6 +55,39 @@ EXPECTED = {
     ("POST", "/compare"): Expected(401, 403, 303, 303),
     ("GET", "/compare/{comparison_id}/stream"): Expected(SIGN_IN, 403, 200, 200),
     ("POST", "/compare/{comparison_id}/stop"): Expected(401, 403, 303, 303),
+    ("GET", "/responses/new"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/responses"): Expected(401, 403, 303, 303),
+    ("GET", "/responses/{response_id}"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/responses/{response_id}/readings"): Expected(401, 403, 303, 303),
+    ("GET", "/responses/{response_id}/measures"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/responses/{response_id}/tokens/{index}"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/responses/{response_id}/fork"): Expected(401, 403, 303, 303),
+    ("GET", "/responses/{response_id}/branches"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/responses/{response_id}/export.{format_}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/explore/{comparison_id}/export.{format_}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/traces"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/traces/types"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/traces/table"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/traces/progress"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/traces/files"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/traces/files"): Expected(401, 403, 422, 422),
+    ("GET", "/traces/files/{file_id}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/responses/{response_id}/shifted"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/lexicon"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/lexicon"): Expected(401, 403, 303, 303),
+    ("GET", "/tuning-sets"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/tuning-sets"): Expected(401, 403, 422, 422),
+    ("GET", "/tuning-sets/{set_id}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/tuning-sets/{set_id}/progress"): Expected(SIGN_IN, 403, 303, 303),
+    ("GET", "/tuning-sets/{set_id}/instances/{position}"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/tuning-sets/{set_id}/uses"): Expected(401, 403, 303, 303),
+    ("POST", "/tuning-sets/{set_id}/retry"): Expected(401, 403, 409, 409),
+    ("POST", "/tuning-sets/{set_id}/delete"): Expected(401, 403, 303, 303),
+    ("GET", "/responses/{response_id}/sources"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/responses/{response_id}/sources/{set_id}/{position}"): Expected(SIGN_IN, 403, 200, 200),
+    ("GET", "/studies/{study_id}/borrowing"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/borrowing"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/borrowing.csv"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies"): Expected(SIGN_IN, 403, 200, 200),
     ("POST", "/studies"): Expected(401, 403, 422, 422),
     ("GET", "/studies/{study_id}"): Expected(SIGN_IN, 403, 404, 200),
@@ -58,7 +103,7 @@ EXPECTED = {
 
 
 @pytest.fixture
-def place(app, database, study, alice, bob, annotator):
+def place(app, database, study, alice, bob, annotator, researcher):
     """Make one of everything and say how its address and form read."""
     with writing(database) as session:
         fill_study(session, study)
@@ -70,8 +115,13 @@ def place(app, database, study, alice, bob, annotator):
             created_by=alice.id,
         )
         response = make_response(session, run={"engine": "scripted", "text_lengths": [1] * 10})
-        session.add_all([comparison, response])
+        tuning_set = TuningSet(name="Kettles", sha256="0" * 64, filename="k.jsonl", n=1, state=ImportState.READY)
+        file = ScoredFile(name="run", sha256="0" * 64, tuned="sft", base="base", created_by=alice.id)
+        session.add_all([comparison, response, tuning_set, file])
         session.flush()
+        session.add(
+            TuningInstance(set_id=tuning_set.id, position=0, instance_id="0", instruction="Why?", answer="Because.")
+        )
         session.add(
             ComparisonColumn(
                 comparison_id=comparison.id,
@@ -82,12 +132,17 @@ def place(app, database, study, alice, bob, annotator):
                 response_id=response.id,
             )
         )
+    researcher.post(f"/responses/{response.id}/readings", data={"checkpoint": "base"})
     presentation = take(annotator, study)
     values = {
         "token": token,
         "comparison_id": comparison.id,
+        "response_id": response.id,
         "position": 0,
         "index": 0,
+        "format_": "json",
+        "set_id": tuning_set.id,
+        "file_id": file.id,
         "study_id": study.id,
         "table": "preferences.csv",
         "presentation_id": presentation,
@@ -95,7 +150,12 @@ def place(app, database, study, alice, bob, annotator):
     forms = {
         "/checkpoints/check": {"name": "base"},
         "/compare": {"prompt": "Why?", "checkpoints": ["base"], "max_tokens": "4"},
+        "/responses": {"prompt": "Why?", "text": "Because.", "tokenizer": "lft"},
+        "/responses/{response_id}/readings": {"checkpoint": "lft"},
+        "/responses/{response_id}/fork": {"index": "0", "token_id": "88", "max_tokens": "4"},
+        "/tuning-sets/{set_id}/uses": {"checkpoint": "lft"},
         "/studies/{study_id}/state": {"state": "paused"},
+        "/studies/{study_id}/borrowing": {"set": tuning_set.id},
         "/judge/next": {"study_id": study.id},
         "/judge/{presentation_id}/draft": a_form(),
         "/judge/{presentation_id}/submit": a_form(),

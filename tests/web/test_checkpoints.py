@@ -18,29 +18,41 @@ def rows(client) -> list[list[str]]:
 
 def test_the_page_lists_the_registry_in_its_order(researcher):
     assert rows(researcher) == [
-        ["base", "base", "tokenizer", "itself", "none", "scripted 1", "float32", "ready", "verified", "Check base"],
-        ["lft", "lft", "LoRA adapter", "base", "none", "scripted 1", "float32", "ready", "verified", "Check lft"],
-        ["sft", "sft", "tokenizer", "base", "none", "scripted 1", "float32", "ready", "verified", "Check sft"],
+        ["base", "base", "tokenizer", "itself", "", "none", "scripted 1", "float32", "ready", "verified", "Check base"],
+        [
+            "lft",
+            "lft",
+            "LoRA adapter",
+            "base",
+            "none",
+            "none",
+            "scripted 1",
+            "float32",
+            "ready",
+            "verified",
+            "Check lft",
+        ],
+        ["sft", "sft", "tokenizer", "base", "none", "none", "scripted 1", "float32", "ready", "verified", "Check sft"],
     ]
 
 
 def test_what_cannot_answer_says_why(researcher, scripted_engines):
     script = scripted_engines.engine.scripts["sft"]
     script.ready, script.detail, script.verified = False, "the server refuses connections", None
-    assert rows(researcher)[2][7:9] == ["not ready the server refuses connections", "not checked"]
+    assert rows(researcher)[2][8:10] == ["not ready the server refuses connections", "not checked"]
 
 
 def test_a_failed_self_check_says_why(researcher, scripted_engines):
     script = scripted_engines.engine.scripts["lft"]
     script.detail, script.verified = "scores differ by 0.7 nat", False
-    assert rows(researcher)[1][7:9] == ["ready", "unverified scores differ by 0.7 nat"]
+    assert rows(researcher)[1][8:10] == ["ready", "unverified scores differ by 0.7 nat"]
 
 
 def test_the_check_button_runs_the_self_check(researcher, scripted_engines):
     scripted_engines.engine.scripts["lft"].verified = None
-    assert rows(researcher)[1][8] == "not checked"
+    assert rows(researcher)[1][9] == "not checked"
     assert researcher.post("/checkpoints/check", data={"name": "lft"}).headers["location"] == "/checkpoints"
-    assert rows(researcher)[1][8] == "verified"
+    assert rows(researcher)[1][9] == "verified"
 
 
 def test_a_check_that_cannot_run_says_why(researcher, scripted_engines, htmx):
@@ -58,7 +70,7 @@ def test_an_engine_that_never_answers_does_not_hold_the_page(researcher, scripte
 
     monkeypatch.setattr(readiness, "STATUS_TIMEOUT_S", 0.05)
     monkeypatch.setattr(scripted_engines.engine, "status", never)
-    assert [row[7] for row in rows(researcher)] == ["not ready the engine did not say how it is within 0 s"] * 3
+    assert [row[8] for row in rows(researcher)] == ["not ready the engine did not say how it is within 0 s"] * 3
 
 
 def test_names_are_text_not_markup(settings, database, tmp_path, client_for, alice, app):

@@ -65,6 +65,15 @@ def test_classify_refuses_a_bad_line_by_number_and_field(tuneshift, tmp_path, li
     assert "Traceback" not in done.stderr
 
 
+def test_only_line_feeds_end_a_line(tuneshift, tmp_path):
+    (tmp_path / "ranks.jsonl").write_text(
+        '{"id": "a\u2028b\x85c", "ranks": [1]}\r\n{"id": 2, "ranks": [4]}', encoding="utf-8"
+    )
+    done = tuneshift("classify", "ranks.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["id"] for line in done.stdout.split("\n") if line] == ["a\u2028b\x85c", 2]
+
+
 def test_a_missing_file_is_one_sentence(tuneshift):
     done = tuneshift("classify", "nothing.jsonl")
     assert (done.returncode, done.stdout) == (2, "")

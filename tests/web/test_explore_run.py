@@ -102,7 +102,7 @@ def test_what_is_stored_says_how_it_was_made(researcher: TestClient, database: E
         assert row.finished_at is not None
         column = session.get_one(ComparisonColumn, (comparison, 1))
         response = session.get_one(Response, column.response_id)
-        trace = session.get_one(Trace, (response.id, "base"))
+        trace = session.exec(select(Trace).where(Trace.response_id == response.id, Trace.reference == "base")).one()
     assert (response.text, response.finish) == (DEFAULT_TEXT, "stop")
     assert response.token_ids == [*DEFAULT_TEXT.encode(), EOS]
     assert response.prompt_ids == list(b"Why a lid?")
@@ -171,7 +171,9 @@ def test_a_failed_column_says_why_keeps_its_text_and_offers_another_run(
         column = session.get_one(ComparisonColumn, (comparison, 1))
         response = session.get_one(Response, column.response_id)
         assert (column.state, response.finish) == (RunState.FAILED, "failed")
-        assert session.get_one(Trace, (response.id, "base")).n == 4
+        assert (
+            session.exec(select(Trace).where(Trace.response_id == response.id, Trace.reference == "base")).one().n == 4
+        )
         assert session.get_one(Comparison, comparison).state is RunState.DONE
 
 
@@ -284,7 +286,9 @@ def test_a_token_shows_both_models(researcher: TestClient, htmx: dict[str, str])
     assert panel.select_one(".rest th").get_text() == "rest of the vocabulary"
     facts = panel.select_one(".token-facts").get_text(" ", strip=True)
     assert "KL(tuned ‖ base) 0.100 nats exact" in facts
-    assert "Entropy base 1.500, tuned 0.500 nats" in facts
+    assert "Entropy of base 1.500 nats Entropy of tuned 0.500 nats" in facts
+    assert "Log-probability base \u22122.000, tuned \u22120.250 nats" in facts
+    assert "Logprob difference +1.750 nats" in facts
     assert "107 6b" in facts
 
 

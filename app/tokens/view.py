@@ -1,18 +1,22 @@
 """What the explore templates are given: frozen, finished, nothing left to look up. No web, no database."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from markupsafe import Markup, escape
 
-from app.compare.answers import Answer
-from app.shift.classes import ShiftClass
+from app.shift.classes import DEFAULT_THRESHOLDS, ShiftClass, Thresholds, classify
+from app.shift.measures import MEASURES, Step, css_class, legend, level, value
 from app.shift.summary import Part, first_count, summarise
 from app.shift.trace import KlKind, TokenShift
+from app.tokens.answer import Answer
+from app.tokens.controls import MAX_THRESHOLD, MODES, Shown
+from app.tokens.links import Links
+from app.tokens.spelling import BIDI_CONTROLS, is_text, special_name, spelled
+from app.tokens.verdict import VerdictView
 from models import RunState
 
-# Characters that reorder what follows them; a token holding one is shut into its own direction.
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPOKEN = {"\n": "line break", "\t": "tab", " ": "space", "\r": "carriage return"}
 
 
@@ -26,26 +30,79 @@ class Mark:
     meaning: str
 
 
-MARKS: tuple[Mark, ...] = (
-    Mark(ShiftClass.UNSHIFTED, "shift-unshifted", "plain", "base ranks this token first"),
-    Mark(ShiftClass.MARGINAL, "shift-marginal", "dotted underline", "base ranks it second or third"),
-    Mark(ShiftClass.SHIFTED, "shift-shifted", "solid underline", "base ranks it fourth or lower"),
-    Mark("near border", "near-border", "dashed outline", "rounding alone could change the class"),
-    Mark("pending", "shift-pending", "grey text", "base has not scored it yet"),
-)
+def marks_for(thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Mark, ...]:
+    """List the legend of the classes under some thresholds; the page says the same words when they are edited."""
+    first, last = thresholds.unshifted, thresholds.marginal
+    return (
+        Mark(ShiftClass.UNSHIFTED, "shift-unshifted", "plain", _ranks(1, first)),
+        Mark(ShiftClass.MARGINAL, "shift-marginal", "dotted underline", _ranks(first + 1, last)),
+        Mark(ShiftClass.SHIFTED, "shift-shifted", "solid underline", f"base rank above {last:,}"),
+        Mark("near border", "near-border", "dashed outline", "rounding alone could change the class"),
+        Mark("pending", "shift-pending", "grey text", "base has not scored it yet"),
+    )
+
+
+def _ranks(low: int, high: int) -> str:
+    return f"base rank {low:,}" if low == high else f"base rank {low:,} to {high:,}"
+
+
+MARKS = marks_for()
 CLASS_MARKS = MARKS[:3]
 _CSS = {mark.name: mark.css for mark in MARKS}
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureLegend:
+    """The legend of one measure: every step that colours a token, with its values in words."""
+
+    name: str
+    title: str
+    unit: str
+    description: str
+    scale: str
+    domain: tuple[float, float]
+    whole: bool
+    bounded: bool
+    missing: str
+    steps: tuple[Step, ...]
+
+
+LEGENDS: tuple[MeasureLegend, ...] = tuple(
+    MeasureLegend(
+        name=one.name,
+        title=one.title,
+        unit=one.unit,
+        description=one.description,
+        scale=one.scale,
+        domain=one.domain,
+        whole=one.whole,
+        bounded=one.bounded,
+        missing=one.missing,
+        steps=legend(one),
+    )
+    for one in MEASURES
+)
+
+
+@dataclass(frozen=True, slots=True)
 class TokenView:
-    """One token of a response in the page. `ghost` is drawn where the token has no visible text of its own."""
+    """One token of a response in the page; the first word of `css` is its colour.
+
+    `rank` is base's, None while it is pending. `spoken` is its name where its text is none, `ghost` what is drawn where
+    it has no visible text, `hex` its bytes where they are no text on their own, `spelled` how tokenizer mode shows it.
+    `passed_over`: tuned's own first choice was another token.
+    """
 
     index: int
+    id: int
+    rank: int | None
     text: Markup
     css: str
-    label: str
+    spoken: str
     ghost: str
+    hex: str
+    spelled: str
+    passed_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +142,20 @@ class ColumnView:
     bars: tuple[Bar, ...]
     text: Markup
     run: tuple[tuple[str, str], ...]
+    response_id: str
+    links: Links
+    shown: Shown
+    verdict: VerdictView | None = None
 
 
-def column_view(answer: Answer) -> ColumnView:
-    """Show one column, live or stored."""
+def column_view(answer: Answer, links: Links | None = None, shown: Shown | None = None) -> ColumnView:
+    """Show one column, live or stored: where its parts come from, and coloured as somebody wants to see it."""
+    shown = shown or Shown()
     ended_badly = answer.state in {RunState.FAILED, RunState.INTERRUPTED}
     running = answer.state in {RunState.PENDING, RunState.RUNNING}
+    if running and not shown.by_class:
+        # Tokens arrive coloured by class, and stay so until all have.
+        shown = replace(shown, measure=MEASURES[0])
     return ColumnView(
         position=answer.position,
         checkpoint=answer.checkpoint,
@@ -101,11 +166,26 @@ def column_view(answer: Answer) -> ColumnView:
         message=answer.message,
         running=running,
         can_retry=ended_badly,
-        tokens=token_views(answer, range(len(answer.ids))),
-        bars=_live_bars(answer) if running else bars(answer),
+        tokens=token_views(answer, range(len(answer.ids)), shown),
+        bars=_live_bars(answer, shown.thresholds) if running else bars(answer, shown.thresholds),
         text=markup(answer.text),
         run=_run_facts(answer),
+        response_id=answer.response_id or "",
+        links=links or Links(),
+        shown=shown,
     )
+
+
+def page_context(shown: Shown) -> dict[str, Any]:
+    """Return what the controls and legends of a page of tokens are drawn from."""
+    return {
+        "shown": shown,
+        "legends": LEGENDS,
+        "marks": marks_for(shown.thresholds),
+        "modes": MODES,
+        "blank_bar": BLANK_BAR,
+        "max_threshold": MAX_THRESHOLD,
+    }
 
 
 def state_words(answer: Answer) -> str:
@@ -132,28 +212,56 @@ def markup(text: str) -> Markup:
     return escape(text).replace("\r", Markup("&#13;"))
 
 
-def token_views(answer: Answer, indices: Iterable[int]) -> tuple[TokenView, ...]:
+def token_views(answer: Answer, indices: Iterable[int], shown: Shown | None = None) -> tuple[TokenView, ...]:
     """Show some tokens of a column."""
+    shown = shown or Shown()
     return tuple(
-        _token_view(index, answer.texts[index], answer.shifts[index], answer.name(answer.ids[index]))
+        _token_view(index, answer.texts[index], answer.shifts[index], (answer.ids[index], answer.name), shown)
         for index in indices
     )
 
 
-def _token_view(index: int, text: str, shift: TokenShift | None, raw: bytes | None) -> TokenView:
-    css = _CSS["pending"] if shift is None else _CSS[shift.shift_class]
+def _token_view(
+    index: int,
+    text: str,
+    shift: TokenShift | None,
+    named: tuple[int, Callable[[int], bytes | None]],
+    shown: Shown,
+) -> TokenView:
+    token, name = named
+    raw = name(token)
+    spoken = _spoken(text, raw)
+    fragment = raw is not None and not is_text(raw)
+    return TokenView(
+        index=index,
+        id=token,
+        rank=None if shift is None else shift.base_rank,
+        text=markup(text),
+        css=_css(text, shift, shown),
+        spoken="" if spoken == text.strip() else spoken,
+        ghost=_ghost(text, raw),
+        hex=raw.hex(" ") if raw is not None and fragment else "",
+        # Only a page without scripts needs it spelled; others spell it when somebody asks.
+        spelled=spelled(text, raw, token) if shown.mode == "tokenizer" else "",
+        passed_over=shift is not None and shift.tuned_rank > 1,
+    )
+
+
+def _css(text: str, shift: TokenShift | None, shown: Shown) -> str:
+    if shift is None:
+        css = _CSS["pending"]
+    elif shown.by_class:
+        css = _CSS[classify(shift.base_rank, shown.thresholds)]
+    else:
+        css = css_class(shown.measure, level(shown.measure, value(shown.measure, shift)))
     if shift is not None and shift.near_border:
         css += f" {_CSS['near border']}"
-    if not BIDI_CONTROLS.isdisjoint(text):
-        css += " bidi"
-    spoken = _spoken(text, raw)
-    label = f"{spoken}, pending" if shift is None else f"{spoken}, {shift.shift_class}, base rank {shift.base_rank:,}"
-    return TokenView(index=index, text=markup(text), css=css, label=label, ghost=_ghost(text, raw))
+    return css if BIDI_CONTROLS.isdisjoint(text) else f"{css} bidi"
 
 
 def _spoken(text: str, raw: bytes | None) -> str:
     if not text:
-        return _special_name(raw) or "part of a character"
+        return special_name(raw) or "part of a character"
     if text.isspace():
         return " ".join(_SPOKEN.get(char, "space") for char in text[:3])
     return text.strip()
@@ -161,24 +269,16 @@ def _spoken(text: str, raw: bytes | None) -> str:
 
 def _ghost(text: str, raw: bytes | None) -> str:
     if not text:
-        return _special_name(raw) or "·"
+        return special_name(raw) or "·"
     return "⏎" if text.isspace() and "\n" in text else ""
 
 
-def _special_name(raw: bytes | None) -> str:
-    """Return the name of a special token; a token without text is either one or an unfinished character."""
-    try:
-        return raw.decode() if raw else ""
-    except UnicodeDecodeError:
-        return ""
-
-
-def bars(answer: Answer) -> tuple[Bar, ...]:
+def bars(answer: Answer, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Bar, ...]:
     """Count the classes of the scored tokens, whole and in the two stretches."""
     scored = answer.scored
     if not scored:
         return ()
-    summary = summarise(scored)
+    summary = summarise(scored, thresholds)
     first = first_count(len(scored))
     rest = len(scored) - first
     return (
@@ -188,9 +288,9 @@ def bars(answer: Answer) -> tuple[Bar, ...]:
     )
 
 
-def _live_bars(answer: Answer) -> tuple[Bar, ...]:
+def _live_bars(answer: Answer, thresholds: Thresholds) -> tuple[Bar, ...]:
     """Show what the page itself can keep up to date while tokens arrive: the counts alone."""
-    return tuple(replace(whole, mean_kl="") for whole in bars(answer)[:1])
+    return tuple(replace(whole, mean_kl="") for whole in bars(answer, thresholds)[:1])
 
 
 def _tokens(n: int) -> str:
