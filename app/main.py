@@ -18,18 +18,31 @@ from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.throttle import LoginThrottle
 from app.checkpoints import routes as checkpoints
+from app.compare import forks
 from app.compare import routes as compare
 from app.compare.live import LiveRuns
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import Registry, load_registry
 from app.errors import AppError, ConfigurationError
+from app.find import file_routes as find_files
+from app.find import routes as find
 from app.judging import routes as judging
+from app.provenance import borrowing_routes as borrowing
+from app.provenance import routes as provenance
+from app.provenance.borrowing_jobs import BorrowingJobs
+from app.provenance.store import Indexes
+from app.responses import routes as responses
 from app.results import routes as results
 from app.settings import Settings, load_secret
+from app.share import routes as share
 from app.studies import routes as studies
+from app.tuning_sets import routes as tuning_sets
+from app.tuning_sets.files import places_of
+from app.tuning_sets.queue import Imports
 from app.web import pages
 from app.web.body import BodyLimitMiddleware
+from app.web.compression import compression
 from app.web.csrf import CSRFMiddleware
 from app.web.errors import add_error_handlers
 from app.web.headers import HeadersMiddleware
@@ -46,9 +59,17 @@ _ROUTERS = (
     accounts.router,
     checkpoints.router,
     compare.router,
+    forks.router,
+    responses.router,
+    share.router,
+    find.router,
+    find_files.router,
     studies.router,
     judging.router,
     results.router,
+    provenance.router,
+    borrowing.router,
+    tuning_sets.router,
 )
 
 
@@ -65,9 +86,10 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unstorable), Depends(enforce)],
         middleware=[
+            compression(),
             Middleware(HeadersMiddleware),
             Middleware(RequestMiddleware),
-            Middleware(BodyLimitMiddleware),
+            Middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes),
             Middleware(CSRFMiddleware, settings=settings),
             Middleware(
                 SessionMiddleware,
@@ -101,12 +123,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
+    app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
+    app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
+    app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
     probing = asyncio.create_task(_probe_adapters(app.state.engines))
     try:
         yield
     finally:
         probing.cancel()
         await app.state.live_runs.aclose()
+        await run_in_threadpool(app.state.imports.close)
+        await run_in_threadpool(app.state.borrowing.close)
+        await run_in_threadpool(app.state.indexes.close)
         if given is None:
             await app.state.engines.aclose()
         app.state.database.dispose()

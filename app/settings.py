@@ -46,12 +46,18 @@ class Settings(BaseSettings):
     vllm_read_timeout_s: float = Field(default=60.0, gt=0, description="Longest silence of a vLLM server, seconds.")
     max_prompt_chars: int = Field(default=20_000, ge=1, description="Longest prompt the page accepts, in characters.")
     max_new_tokens: int = Field(default=1_024, ge=1, description="Largest 'max tokens' a comparison may ask for.")
+    max_upload_mib: int = Field(default=512, ge=1, le=65_536, description="Largest file a page accepts, in MiB.")
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines are written.")
 
     @property
     def resolved_database_url(self) -> str:
         """The database to use, the default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'tuneshift.db'}"
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest file a page accepts, in bytes."""
+        return self.max_upload_mib * 2**20
 
     @property
     def resolved_checkpoints(self) -> Path:

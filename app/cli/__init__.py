@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from app.cli import checkpoints, database, demo, finetune, people, serve, studies
+from app.cli import borrowing, checkpoints, database, demo, finetune, people, provenance, serve, studies, tuning_sets
 from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
 
 cli = typer.Typer(
@@ -16,8 +16,9 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (serve, demo, checkpoints, finetune, studies, people):
+for module in (serve, demo, checkpoints, provenance, finetune, studies, borrowing, people):
     module.add_to(cli)
+cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
 cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
 
 _INPUT = (InvalidInputError, NotFoundError, ConfigurationError)

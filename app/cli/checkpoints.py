@@ -20,7 +20,7 @@ from app.cli.common import (
     settings_for,
 )
 from app.cli.printing import answer_record, print_answer
-from app.compare.answers import Answer, Fold
+from app.compare.answers import Fold
 from app.compare.plan import build_plan
 from app.compare.runner import run_columns
 from app.compare.scoring import classify_lines, score_lines
@@ -28,6 +28,7 @@ from app.diagnosis import diagnose
 from app.engines.protocol import Decoding
 from app.errors import EngineError
 from app.settings import Settings
+from app.tokens.answer import Answer
 from models import BasePrompt, RunState
 
 MaxTokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]

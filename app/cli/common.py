@@ -98,7 +98,8 @@ def output_file(target: str) -> Iterator[TextIO]:
 def read_lines(path: Path) -> list[str]:
     """Read a UTF-8 file into lines; raises InvalidInputError naming the file."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # Only line feeds end a line of JSONL: splitlines() would cut a text at U+2028 too.
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise InvalidInputError(f"{path} does not exist.") from error
     except UnicodeDecodeError as error:

@@ -10,13 +10,15 @@ import typer
 from app import migrate
 from app.cli import serve
 from app.cli.common import console, opened_engines, response_bar
+from app.cli.tuning_sets import import_bars
 from app.db import connect
 from app.demo.build import build_demo
 from app.demo.progress import bars, counted
-from app.demo.seed import add_demo_study, answer_demo_study, demo_links
+from app.demo.seed import add_demo_set, add_demo_study, answer_demo_study, demo_links
 from app.engines.registry import load_registry
 from app.serving.serve import serving
 from app.settings import Settings
+from app.tuning_sets.files import places_of
 
 
 class EngineKind(StrEnum):
@@ -49,6 +51,9 @@ def demo(
     database = connect(settings.resolved_database_url)
     migrate.upgrade(database)
     slug = add_demo_study(database, weights=build.fingerprint)
+    with import_bars() as watch:
+        registry = load_registry(settings.resolved_checkpoints)
+        add_demo_set(database, registry, build.tuning_set, places_of(settings), watch=watch)
     with ExitStack() as stack:
         if engine is EngineKind.VLLM and not no_serve:
             settings = _behind_vllm(settings, stack)

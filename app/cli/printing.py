@@ -5,10 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from app.compare.answers import Answer
 from app.shift.classes import ShiftClass
 from app.shift.record import summary_dict, token_record
 from app.shift.summary import Summary, summarise
+from app.tokens.answer import Answer
 from models import RunState
 
 # Background and underline together, so that the classes survive a terminal without colours.

@@ -1,18 +1,26 @@
-"""Put the demo study into the database: a researcher, the twenty prompts, three arms, one pair to judge."""
+"""Put the demo into the database: its tuning set; a researcher, the twenty prompts, three arms, one pair to judge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlmodel import select
 
 from app.accounts.queries import add_user, create_invite, find_user, invite_url
-from app.db import writing
+from app.db import reading, writing
 from app.demo.content import demo_guidelines, demo_prompts
 from app.engines.open import Engines
+from app.engines.registry import Registry
+from app.engines.tokenizer import load_tokenizer
+from app.finetune.hashing import file_sha256
 from app.settings import Settings
 from app.studies.generate import Progress, generate_missing
 from app.studies.queries import NewArm, change_state, create_study, get_study
+from app.tuning_sets.files import Places, copy_source
+from app.tuning_sets.importing import Watch, run_import
+from app.tuning_sets.queries import find_set
+from app.tuning_sets.queue import begin_import
 from models import Role, Study, StudyState
 
 SLUG = "demo"
@@ -20,6 +28,7 @@ RESEARCHER = "researcher@demo.example"
 ARMS = ("base", "lft", "sft")
 # What an annotator compares; base is generated so that its answers can be read and traced beside them.
 PAIRS = (("lft", "sft"),)
+SET_NAME = "Demo: everyday questions"
 DECODING = {"max_tokens": 128, "temperature": 0.0, "seed": 0}
 
 
@@ -60,6 +69,22 @@ def add_demo_study(database: Engine, *, weights: str) -> str:
             created_by=owner.id,
         )
         return slug
+
+
+def add_demo_set(database: Engine, registry: Registry, path: Path, places: Places, *, watch: Watch) -> None:
+    """Import the demo's tuning set and attach it to the checkpoints the registry says were tuned on it.
+
+    Bytes that are a set already are left as they are, with what people attached and detached since.
+    """
+    with reading(database) as session:
+        if find_set(session, file_sha256(path)) is not None:
+            return
+    tuned = [entry for entry in registry.checkpoints.values() if entry.tuning_set == path.resolve()]
+    names = [entry.name for entry in tuned]
+    set_id = begin_import(database, places, copy_source(path, places), name=SET_NAME, checkpoints=names)
+    run_import(
+        database, places, set_id, encoders=lambda _: [load_tokenizer(tuned[0].tokenizer)] if tuned else [], watch=watch
+    )
 
 
 async def answer_demo_study(

@@ -168,3 +168,17 @@ def _refuse_holes(session: Session, study: Study) -> None:
         f"This study cannot open yet, because {len(holes)} responses are missing: {shown}{more}.",
         remedy=f"Generate them first: tuneshift generate {study.slug}",
     )
+
+
+def answers_of(session: Session, study_id: str) -> dict[str, list[tuple[str, str]]]:
+    """Return, per item, the arms that have answered it, by name, each with its response's id."""
+    rows = (
+        select(ItemResponse.item_id, Arm.name, ItemResponse.response_id)
+        .join(Arm, col(Arm.id) == col(ItemResponse.arm_id))
+        .where(Arm.study_id == study_id)
+        .order_by(col(Arm.name))
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for item_id, arm, response_id in session.exec(rows):
+        found.setdefault(item_id, []).append((arm, response_id))
+    return found

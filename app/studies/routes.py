@@ -15,7 +15,7 @@ from app.errors import AppError, InvalidInputError
 from app.results.export import TABLES
 from app.studies.coverage import arm_coverage, missing_responses, pair_progress
 from app.studies.forms import StudyForm, new_arms, study_form, whole_number
-from app.studies.queries import TRANSITIONS, change_state, create_study, every_pair, get_study, studies_of
+from app.studies.queries import TRANSITIONS, answers_of, change_state, create_study, every_pair, get_study, studies_of
 from app.studies.rules import BadPromptsError, named_arms, read_prompts
 from app.web.templates import render
 from models import Arm, Invite, Item, Membership, Role, Study, StudyState, User
@@ -124,6 +124,7 @@ def _study_page(request: Request, session: Session, study: Study, *, links: tupl
         "studies/study.html",
         study=study,
         items=session.exec(select(Item).where(Item.study_id == study.id).order_by(col(Item.position))).all(),
+        answers=answers_of(session, study.id),
         arms=arm_coverage(session, study.id),
         pairs=pair_progress(session, study),
         missing=len(missing_responses(session, study.id)),
