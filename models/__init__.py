@@ -1,8 +1,12 @@
 """The tables, one file per group; importing this package registers them all."""
 
-from models.account import Invite, Membership, Role, User
+from models.account import ComprehensionAttempt, ExitAnswer, Invite, Membership, MemberState, Role, User
 from models.comparison import BasePrompt, Comparison, ComparisonColumn, RunState
 from models.judgment import (
+    Evidence,
+    EvidenceAnswer,
+    EvidenceOpening,
+    EvidenceVerdict,
     Preference,
     Presentation,
     PresentationState,
@@ -15,7 +19,25 @@ from models.judgment import (
 from models.lexicon import Lexicon
 from models.response import Origin, Response, Trace, TraceAggregate
 from models.scored_file import FileState, ScoredFile, ScoredLine
-from models.study import Arm, Item, ItemResponse, Pair, Study, StudyState
+from models.study import (
+    Arm,
+    Exclusion,
+    GenerationRun,
+    GenerationState,
+    Guideline,
+    Item,
+    ItemKind,
+    ItemResponse,
+    LeakDecision,
+    LeakFlag,
+    LeakKind,
+    Pair,
+    ResponseFailure,
+    Study,
+    StudyEvent,
+    StudyState,
+    WithdrawalPolicy,
+)
 from models.tuning_set import Borrowing, ImportState, TuningInstance, TuningSet, TuningSetUse
 
 __all__ = [
@@ -24,12 +46,27 @@ __all__ = [
     "Borrowing",
     "Comparison",
     "ComparisonColumn",
+    "ComprehensionAttempt",
+    "Evidence",
+    "EvidenceAnswer",
+    "EvidenceOpening",
+    "EvidenceVerdict",
+    "Exclusion",
+    "ExitAnswer",
     "FileState",
+    "GenerationRun",
+    "GenerationState",
+    "Guideline",
     "ImportState",
     "Invite",
     "Item",
+    "ItemKind",
     "ItemResponse",
+    "LeakDecision",
+    "LeakFlag",
+    "LeakKind",
     "Lexicon",
+    "MemberState",
     "Membership",
     "Origin",
     "Pair",
@@ -37,6 +74,7 @@ __all__ = [
     "Presentation",
     "PresentationState",
     "Response",
+    "ResponseFailure",
     "Revision",
     "RevisionKind",
     "Role",
@@ -47,6 +85,7 @@ __all__ = [
     "Side",
     "Span",
     "Study",
+    "StudyEvent",
     "StudyState",
     "Trace",
     "TraceAggregate",
@@ -54,4 +93,5 @@ __all__ = [
     "TuningSet",
     "TuningSetUse",
     "User",
+    "WithdrawalPolicy",
 ]

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from models.base import checked, new_id, now
@@ -16,8 +17,16 @@ class Role(StrEnum):
     OWNER = "owner"
 
 
+class MemberState(StrEnum):
+    """Only an active member is handed work; somebody who withdrew gave their places back for good."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    WITHDRAWN = "withdrawn"
+
+
 class User(SQLModel, table=True):
-    """A person. Raising `session_version` ends every session signed before."""
+    """A person. Raising `session_version` ends every session signed before; `shortcuts` is `{action: key}`."""
 
     id: str = Field(default_factory=new_id, primary_key=True)
     email: str = Field(unique=True, max_length=320)
@@ -25,6 +34,7 @@ class User(SQLModel, table=True):
     role: Role = Field(sa_type=checked(Role))
     password_hash: str | None = None
     session_version: int = 1
+    shortcuts: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     created_at: datetime = Field(default_factory=now)
     disabled_at: datetime | None = None
 
@@ -42,14 +52,50 @@ class Invite(SQLModel, table=True):
     expires_at: datetime
     used_at: datetime | None = None
     used_by: str | None = Field(default=None, foreign_key="user.id")
+    revoked_at: datetime | None = None
 
 
 class Membership(SQLModel, table=True):
-    """A person in a study, under the pseudonym (`pid`) by which exports call them."""
+    """A person in a study, under the pseudonym (`pid`) by which exports call them.
 
-    __table_args__ = (UniqueConstraint("study_id", "pid"),)
+    `external_id` is what a recruiting platform calls them. `guideline_seen` is the version they last had open. `told`
+    is what a researcher is told of how they stopped: who paused them, or why they withdrew.
+    """
+
+    __table_args__ = (UniqueConstraint("study_id", "pid"), UniqueConstraint("study_id", "external_id"))
 
     study_id: str = Field(foreign_key="study.id", primary_key=True)
     user_id: str = Field(foreign_key="user.id", primary_key=True, index=True)
     pid: str = Field(max_length=32)
+    state: MemberState = Field(default=MemberState.ACTIVE, sa_type=checked(MemberState))
+    state_changed_at: datetime | None = None
+    told: str = ""
+    external_id: str | None = Field(default=None, max_length=200)
+    guideline_seen: int = 0
     joined_at: datetime = Field(default_factory=now)
+
+
+class ComprehensionAttempt(SQLModel, table=True):
+    """One try at a study's comprehension check; `answers` are the 0-based choices, in the order of the questions."""
+
+    __table_args__ = (UniqueConstraint("study_id", "user_id", "number"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    study_id: str = Field(foreign_key="study.id")
+    user_id: str = Field(foreign_key="user.id")
+    number: int
+    answers: list[int] = Field(sa_type=JSON)
+    right: int
+    passed: bool
+    created_at: datetime = Field(default_factory=now)
+
+
+class ExitAnswer(SQLModel, table=True):
+    """What somebody said at the end of their work in a study: whether they recognised a model, and by what."""
+
+    study_id: str = Field(foreign_key="study.id", primary_key=True)
+    user_id: str = Field(foreign_key="user.id", primary_key=True)
+    recognised_model: bool
+    recognised_guess: str = ""
+    comment: str = ""
+    created_at: datetime = Field(default_factory=now)

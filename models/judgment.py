@@ -50,10 +50,19 @@ class Severity(StrEnum):
     MAJOR = "major"
 
 
+class EvidenceVerdict(StrEnum):
+    """What somebody says of a tuning-set instance beside a hallucinated span."""
+
+    BORROWED = "borrowed"
+    SIMILAR = "similar"
+    UNRELATED = "unrelated"
+
+
 class Presentation(SQLModel, table=True):
     """One item and pair leased to one annotator. The id is the opaque token they see; the arms never leave the server.
 
-    `side_order_key` is the keyed hash that drew the sides, so that anyone holding the study seed can check it.
+    `side_order_key` is the keyed hash that drew the sides where balance left both open, so that anyone holding the
+    study seed can draw them again.
     """
 
     __table_args__ = (UniqueConstraint("annotator_id", "item_id", "pair_id"),)
@@ -77,7 +86,9 @@ class Presentation(SQLModel, table=True):
 class Revision(SQLModel, table=True):
     """One saved version of an answer. Never updated, never deleted; the last submitted one is the judgment.
 
-    `ratings` is `{"left": {dimension: 1..5}, "right": {...}}`. Times are milliseconds.
+    `ratings` is `{"left": {dimension: 1..5}, "right": {...}}`, `acceptability` `{"left": bool, "right": bool}`,
+    `strength` 1 (slightly) to 3 (much) where a side is preferred. `reading` is how far each side was read:
+    `{"left": 0..1, "right": 0..1, "first_view_ms"}`. Times are milliseconds.
     """
 
     __table_args__ = (
@@ -92,11 +103,16 @@ class Revision(SQLModel, table=True):
     idempotency_key: str = Field(max_length=64)
     kind: RevisionKind = Field(sa_type=checked(RevisionKind))
     preference: Preference | None = Field(default=None, sa_type=checked(Preference))
+    strength: int | None = None
+    acceptability: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     ratings: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     comment: str = ""
     flagged: bool = False
     skip_reason: str = ""
     recognised_model: bool = False
+    recognised_guess: str = ""
+    reading: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    edit_reason: str = ""
     active_ms: int = 0
     wall_ms: int = 0
     guideline_version: int = 1
@@ -105,7 +121,11 @@ class Revision(SQLModel, table=True):
 
 
 class Span(SQLModel, table=True):
-    """Hallucinated characters of a response, in Unicode code points of its stored text: `text[start:end] == quote`."""
+    """Hallucinated characters of a response, in Unicode code points of its stored text: `text[start:end] == quote`.
+
+    The database itself refuses a span that does not quote its response (migration 0003). `no_evidence` is the answer
+    "none of these" to the tuning-set instances shown beside it.
+    """
 
     __table_args__ = (CheckConstraint('"start" >= 0 AND "end" > "start"', name="span_in_order"),)
 
@@ -121,3 +141,43 @@ class Span(SQLModel, table=True):
     type: str = Field(max_length=40)
     severity: Severity = Field(sa_type=checked(Severity))
     note: str = ""
+    no_evidence: bool = False
+
+
+class Evidence(SQLModel, table=True):
+    """A tuning-set instance shown beside a span of a presentation, true or decoy, in the order it was shown.
+
+    The id is the opaque token the annotator sees. A span is known by its side and offsets, so an edit of the answer
+    keeps the instances it was judged with. `origin` says how a true one was found; nothing sent tells it from a decoy.
+    """
+
+    __table_args__ = (UniqueConstraint("presentation_id", "side", "start", "end", "place"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    presentation_id: str = Field(foreign_key="presentation.id")
+    side: Side = Field(sa_type=checked(Side))
+    start: int
+    end: int
+    place: int
+    set_id: str = Field(foreign_key="tuningset.id")
+    position: int
+    is_decoy: bool
+    origin: str = Field(default="", max_length=40)
+    score: float | None = None
+    created_at: datetime = Field(default_factory=now)
+
+
+class EvidenceOpening(SQLModel, table=True):
+    """When somebody opened an instance to read it whole; append-only."""
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    evidence_id: str = Field(foreign_key="evidence.id", index=True)
+    opened_at: datetime = Field(default_factory=now)
+
+
+class EvidenceAnswer(SQLModel, table=True):
+    """The verdict on one instance, as part of a revision's span."""
+
+    span_id: str = Field(foreign_key="span.id", primary_key=True)
+    evidence_id: str = Field(foreign_key="evidence.id", primary_key=True)
+    verdict: EvidenceVerdict = Field(sa_type=checked(EvidenceVerdict))

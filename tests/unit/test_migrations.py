@@ -106,3 +106,26 @@ def test_a_migration_that_would_orphan_rows_changes_nothing(old):
         migrate.upgrade(old)
     assert rows(old, "SELECT version_num FROM alembic_version") == [("0001",)]
     assert rows(old, "PRAGMA foreign_keys") == [(1,)]
+
+
+def test_a_study_from_before_keeps_its_ways_and_gets_its_first_guidelines(old):
+    with old.connect() as connection:
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            command.upgrade(migrate.config(connection), "0002")
+        connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
+    with old.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO study (id, slug, name, seed, version, state, overlap, guidelines, guideline_version, "
+                "created_by, created_at) VALUES ('s', 's', 'S', 'x', 1, 'open', 2, 'Be fair.', 3, 'u', :now)"
+            ),
+            {"now": NOW},
+        )
+    migrate.upgrade(old)
+    assert migrate.check(old) == []
+    assert rows(old, "SELECT study_id, version, text, created_by FROM guideline") == [("s", 3, "Be fair.", "u")]
+    # One person could judge several pairs of a prompt, and still can.
+    assert rows(old, "SELECT questions, comprehension, repeat_items, withdrawal FROM study") == [
+        ("{}", "[]", 1, "keep")
+    ]
