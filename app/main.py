@@ -27,7 +27,9 @@ from app.engines.registry import Registry, load_registry
 from app.errors import AppError, ConfigurationError
 from app.find import file_routes as find_files
 from app.find import routes as find
+from app.judging import desk_routes as desk
 from app.judging import routes as judging
+from app.judging import save_routes as saving
 from app.provenance import borrowing_routes as borrowing
 from app.provenance import routes as provenance
 from app.provenance.borrowing_jobs import BorrowingJobs
@@ -65,7 +67,9 @@ _ROUTERS = (
     find.router,
     find_files.router,
     studies.router,
+    desk.router,
     judging.router,
+    saving.router,
     results.router,
     provenance.router,
     borrowing.router,

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError
+from app.judging.claims import has_place, renew
 from app.judging.forms import SentAnswer
-from app.judging.queries import has_place, own_presentation, renew, texts_of
+from app.judging.queries import own_presentation, texts_of
 from app.judging.rules import (
     AnchoredSpan,
     BadSpanError,

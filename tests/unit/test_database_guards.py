@@ -80,9 +80,9 @@ def test_offsets_are_code_points_in_the_database_too(database, revision, start):
     ids=["another quote", "shifted", "the other side", "another case"],
 )
 def test_a_span_that_misquotes_is_refused_by_the_database(database, revision, over):
+    span = a_span(revision, **({"start": 7, "end": 8, "quote": TEXT[7:8]} | over))
     with pytest.raises(IntegrityError, match="does not quote"), writing(database) as session:
-        values = {"start": 7, "end": 8, "quote": TEXT[7:8]} | over
-        add(session, a_span(revision, **values))
+        add(session, span)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE revision SET comment = 'x'", "DELETE FROM revision"])

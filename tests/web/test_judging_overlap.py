@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlmodel import func, select
 
 from app.db import reading, writing
-from app.judging.queries import claim
+from app.judging.claims import claim
 from models import Presentation, Study, User
 from models.base import now
 from tests.factories import fill_study, make_member, make_study, make_user

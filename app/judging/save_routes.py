@@ -1,0 +1,85 @@
+"""Saving an answer, by script or as a plain form: drafts and judgments, each acknowledged only when it is stored."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from app.accounts.access import CurrentUser
+from app.db import WriteSession
+from app.errors import InvalidInputError
+from app.judging.answers import Saved, StaleAnswerError, save_answer
+from app.judging.claims import claim
+from app.judging.desk_routes import lease_of, next_url
+from app.judging.forms import SentAnswer, read_form, read_json
+from app.judging.queries import own_presentation
+from app.web.requests import JUDGMENTS_SAVED
+from models import RevisionKind
+from models.base import now
+
+router = APIRouter()
+
+_JSON = "application/json"
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+async def _sent_answer(request: Request) -> SentAnswer:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == _JSON:
+        return read_json(await request.body())
+    if kind in _FORMS:
+        return read_form((await request.form()).multi_items())
+    raise InvalidInputError("An answer is sent as JSON or as a form.")
+
+
+_Answer = Annotated[SentAnswer, Depends(_sent_answer)]
+
+
+@router.post("/judge/{presentation_id}/draft")
+def save_draft(
+    request: Request, session: WriteSession, user: CurrentUser, presentation_id: str, answer: _Answer
+) -> Response:
+    """Keep unfinished work; it never counts as a judgment."""
+    try:
+        saved = save_answer(session, presentation_id, user, answer, RevisionKind.DRAFT, now(), lease=lease_of(request))
+    except StaleAnswerError as error:
+        return _stale(error)
+    JUDGMENTS_SAVED.labels("draft").inc()
+    return JSONResponse(_receipt(saved))
+
+
+@router.post("/judge/{presentation_id}/submit")
+def submit(
+    request: Request, session: WriteSession, user: CurrentUser, presentation_id: str, answer: _Answer
+) -> Response:
+    """Make the answer a judgment and hand out the next item, in one transaction."""
+    moment = now()
+    by_script = request.headers.get("content-type", "").startswith(_JSON)
+    try:
+        saved = save_answer(
+            session, presentation_id, user, answer, RevisionKind.SUBMITTED, moment, lease=lease_of(request)
+        )
+    except StaleAnswerError as error:
+        if by_script:
+            return _stale(error)
+        raise
+    JUDGMENTS_SAVED.labels("submitted").inc()
+    _, study = own_presentation(session, presentation_id, user)
+    url = next_url(claim(session, study, user, moment, lease=lease_of(request)))
+    if by_script:
+        return JSONResponse(_receipt(saved) | {"next": url})
+    return RedirectResponse(url, status_code=303)
+
+
+def _receipt(saved: Saved) -> dict[str, Any]:
+    return {"revision": saved.revision, "saved_at": _iso(saved.saved_at)}
+
+
+def _stale(error: StaleAnswerError) -> Response:
+    problem = {"status": error.status, "message": error.message, "remedy": error.remedy}
+    return JSONResponse({"error": problem, "current": _receipt(error.current)}, status_code=error.status)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
