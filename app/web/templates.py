@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.settings import ROOT
+from app.web.markdown import markdown
 from models import Role, User
 
 STATIC = ROOT / "static"
@@ -67,4 +68,5 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     result.globals["static_url"] = static_url
+    result.filters["markdown"] = markdown
     return result
