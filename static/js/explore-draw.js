@@ -97,10 +97,22 @@ export function drawSome(container, spans) {
   spans.forEach(drawer(container, state.measure));
 }
 
-const SLICE = 500;
+const SLICE = 250;
+const HIDDEN_FRAME_MS = 100;
 const turns = new WeakMap();
 
-/** Do something to every token, so many in one task that no key press waits; a later call ends an earlier one. */
+/** Run once the page has been drawn: what a slice changed is laid out by itself. A hidden page draws no frames. */
+function afterFrame(act) {
+  let done = false;
+  const once = () => {
+    if (!done) act();
+    done = true;
+  };
+  requestAnimationFrame(() => setTimeout(once));
+  setTimeout(once, HIDDEN_FRAME_MS);
+}
+
+/** Do something to every token, so many in one frame that no key press waits; a later call ends an earlier one. */
 export function inSlices(container, act, then = () => {}) {
   const all = [...container.children];
   const turn = (turns.get(container) ?? 0) + 1;
@@ -109,7 +121,7 @@ export function inSlices(container, act, then = () => {}) {
   const slice = () => {
     if (turns.get(container) !== turn) return;
     for (const end = at + SLICE; at < end && at < all.length; at += 1) act(all[at]);
-    if (at < all.length) setTimeout(slice);
+    if (at < all.length) afterFrame(slice);
     else then();
   };
   slice();

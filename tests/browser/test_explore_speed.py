@@ -22,7 +22,6 @@ POPOVER_MS = 50
 LOADS = 3
 SETTLE_MS = 700
 LOOKS = 15
-MANY = 1000
 
 
 @pytest.fixture
@@ -97,15 +96,10 @@ def test_a_page_is_light_and_never_busy_for_long(page_for, alice, asked, chromiu
         page.wait_for_timeout(SETTLE_MS)
 
     changed = longest_task(chromium, page, change)
-    # Thousands of chips with their ids are one frame of style, layout and paint: below the bar on a calm machine, above
-    # it when the caches are somebody else's, so there the best of a few counts. Everything else holds every time.
-    tokenizer = []
-    for _ in range(LOADS if n > MANY else 1):
-        load(link)
-        tokenizer.append(longest_task(chromium, page, chips))
+    tokenizer = longest_task(chromium, page, chips)
     print(f"\n{n} tokens: {wire:,.0f} bytes; longest task {loads} ms loading, {changed} changing, {tokenizer} as chips")
     assert wire < WIRE_BYTES
-    assert max(*loads, changed, min(tokenizer)) < TASK_MS, (loads, changed, tokenizer)
+    assert max(*loads, changed, tokenizer) < TASK_MS, (loads, changed, tokenizer)
 
 
 def test_a_panel_is_there_before_one_wonders(page_for, alice, asked) -> None:
