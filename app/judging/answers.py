@@ -1,23 +1,27 @@
 """Saving an answer: append a revision, once per attempt, never over a newer one. The caller's transaction commits."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError
+from app.judging.blind import BlindAnswer
 from app.judging.claims import has_place, renew
 from app.judging.forms import SentAnswer
-from app.judging.queries import own_presentation, texts_of
+from app.judging.page import latest_answer
+from app.judging.queries import aware, own_presentation, shown_responses, texts_of
 from app.judging.rules import (
     AnchoredSpan,
     BadSpanError,
-    MarkedSpan,
     anchor_spans,
     missing_answers,
     ordered_ratings,
+    unasked_answer,
 )
+from app.judging.verdicts import keep_verdicts, record_verdicts
+from app.studies.questions import Questions, read_questions
 from models import (
     Preference,
     Presentation,
@@ -50,9 +54,9 @@ class Saved:
 
 
 class StaleAnswerError(ConflictError):
-    """The answer was made from a revision that is no longer the newest; `current` is."""
+    """The answer was made from a revision that is no longer the newest; `current` is, whole."""
 
-    def __init__(self, current: Saved) -> None:
+    def __init__(self, current: BlindAnswer) -> None:
         """Say which revision came between."""
         super().__init__(
             f"Revision {current.revision} of this answer was saved elsewhere, perhaps in another tab.",
@@ -73,8 +77,8 @@ def save_answer(
 ) -> Saved:
     """Store a draft or submitted revision of the annotator's own presentation; a retried attempt is stored once.
 
-    Raises NotFoundError, InvalidInputError (spans that do not fit, answers missing), StaleAnswerError, and
-    ConflictError where the study is shut or the place was given to others.
+    Raises NotFoundError, InvalidInputError (answers nobody asked for, spans that do not fit, answers missing),
+    StaleAnswerError, and ConflictError where the study is shut or the place was given to others.
     """
     presentation, study = own_presentation(session, token, annotator)
     session.exec(select(Presentation.id).where(Presentation.id == token).with_for_update()).one()
@@ -87,17 +91,20 @@ def save_answer(
         raise ConflictError(_SHUT[study.state], remedy="Your work is kept in this browser.")
     newest = _newest(session, token)
     if answer.base_revision != (newest.number if newest else 0):
-        raise StaleAnswerError(_saved(newest) if newest else Saved(0, now))
+        raise StaleAnswerError(latest_answer(session, presentation))
+    questions = read_questions(study.questions)
     spans = _fitting_spans(session, presentation, answer)
+    if unasked := unasked_answer(questions, answer.given()):
+        raise InvalidInputError(unasked, remedy="Reload the page: the study may have changed.")
     if kind == RevisionKind.SUBMITTED:
-        _settle(session, presentation, study, answer, now)
+        _settle(session, presentation, study, questions, answer, now)
     else:
         renew(session, presentation, study, now, lease=lease)
-    revision = _append(session, presentation, study, answer, kind, now)
+    revision = _append(session, study, questions, token, answer, kind, now)
     if spans is None:
         _keep_spans(session, newest, revision)
     else:
-        session.add_all(_span_rows(spans, revision))
+        _add_spans(session, spans, answer, revision)
     session.flush()
     return Saved(revision.number, now)
 
@@ -114,22 +121,29 @@ def _newest(session: Session, token: str) -> Revision | None:
 
 
 def _saved(revision: Revision) -> Saved:
-    moment = revision.created_at
-    return Saved(revision.number, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return Saved(revision.number, aware(revision.created_at))
 
 
 def _fitting_spans(session: Session, presentation: Presentation, answer: SentAnswer) -> list[AnchoredSpan] | None:
     if answer.spans is None:
         return None
+    shown = {side: response.text for side, response in shown_responses(session, presentation).items()}
     try:
-        return anchor_spans([MarkedSpan(**span.model_dump()) for span in answer.spans], texts_of(session, presentation))
+        return anchor_spans([span.marked() for span in answer.spans], shown, texts_of(session, presentation))
     except BadSpanError as error:
         raise InvalidInputError(str(error), remedy="Reload the page and mark it again.") from error
 
 
-def _settle(session: Session, presentation: Presentation, study: Study, answer: SentAnswer, now: datetime) -> None:
+def _settle(
+    session: Session,
+    presentation: Presentation,
+    study: Study,
+    questions: Questions,
+    answer: SentAnswer,
+    now: datetime,
+) -> None:
     """Give the presentation its final state, or say why it cannot have one."""
-    missing = missing_answers(answer.preference, answer.by_side(), answer.skip_reason)
+    missing = missing_answers(questions, answer.given())
     if missing:
         raise InvalidInputError(f"Still missing: {', '.join(missing)}.")
     if not answer.is_skip and not has_place(session, presentation, study, now):
@@ -145,23 +159,29 @@ def _settle(session: Session, presentation: Presentation, study: Study, answer: 
 
 def _append(
     session: Session,
-    presentation: Presentation,
     study: Study,
+    questions: Questions,
+    token: str,
     answer: SentAnswer,
     kind: RevisionKind,
     now: datetime,
 ) -> Revision:
     revision = Revision(
-        presentation_id=presentation.id,
+        presentation_id=token,
         number=answer.base_revision + 1,
         idempotency_key=answer.idempotency_key,
         kind=kind,
         preference=Preference(answer.preference) if answer.preference else None,
-        ratings=ordered_ratings(answer.by_side()),
+        strength=answer.strength,
+        acceptability=answer.acceptable(),
+        ratings=ordered_ratings(questions.names, answer.by_side()),
         comment=answer.comment.strip(),
         flagged=answer.flagged,
         skip_reason=answer.skip_reason.strip() if answer.is_skip else "",
         recognised_model=answer.recognised_model,
+        recognised_guess=answer.recognised_guess.strip(),
+        reading=answer.reading.model_dump(exclude_none=True),
+        edit_reason=answer.edit_reason.strip(),
         active_ms=answer.active_ms,
         wall_ms=answer.wall_ms,
         guideline_version=study.guideline_version,
@@ -173,9 +193,9 @@ def _append(
     return revision
 
 
-def _span_rows(spans: list[AnchoredSpan], revision: Revision) -> list[Span]:
-    return [
-        Span(
+def _add_spans(session: Session, spans: list[AnchoredSpan], answer: SentAnswer, revision: Revision) -> None:
+    for position, (span, sent) in enumerate(zip(spans, answer.spans or (), strict=True), start=1):
+        row = Span(
             revision_id=revision.id,
             position=position,
             side=Side(span.side),
@@ -188,14 +208,13 @@ def _span_rows(spans: list[AnchoredSpan], revision: Revision) -> list[Span]:
             severity=Severity(span.severity),
             note=span.note.strip(),
         )
-        for position, span in enumerate(spans, start=1)
-    ]
+        record_verdicts(session, revision.presentation_id, row, sent)
 
 
 def _keep_spans(session: Session, newest: Revision | None, revision: Revision) -> None:
     if newest is None:
         return
     query = select(Span).where(Span.revision_id == newest.id).order_by(col(Span.position))
-    session.add_all(
-        Span(**span.model_dump(exclude={"id", "revision_id"}), revision_id=revision.id) for span in session.exec(query)
-    )
+    for span in session.exec(query).all():
+        again = Span(**span.model_dump(exclude={"id", "revision_id"}), revision_id=revision.id)
+        keep_verdicts(session, span.id, again)

@@ -9,7 +9,7 @@ from app.accounts.access import CurrentUser
 from app.db import ReadSession
 from app.judging.blind import BlindItem
 from app.judging.page import blind_item
-from app.judging.rules import DIMENSIONS, SPAN_TYPES
+from app.judging.rules import SPAN_TYPES
 from app.web.templates import render
 from models.base import new_id, now
 
@@ -25,7 +25,6 @@ def judge(request: Request, session: ReadSession, user: CurrentUser, presentatio
         "judging/item.html",
         item=item,
         data=page_data(item),
-        dimensions=DIMENSIONS,
         span_types=SPAN_TYPES,
         attempt=new_id(),
     )
@@ -38,7 +37,12 @@ def page_data(item: BlindItem) -> dict[str, Any]:
         "outbox": item.outbox,
         "open": item.open,
         "submitted": item.submitted,
+        "practice": item.practice,
         "texts": {"left": item.left.text, "right": item.right.text},
+        "styles": {"left": item.left.styles, "right": item.right.styles},
         "types": SPAN_TYPES,
         "answer": asdict(item.answer),
+        "questions": asdict(item.questions),
+        "shortcuts": item.shortcuts,
+        "lease_s": item.lease_s,
     }

@@ -1,30 +1,13 @@
-"""What a judgment must hold: dimensions, span types, offsets in code points. Pure: text in, verdicts out."""
+"""What a judgment must hold: answers, span types, offsets in code points. Pure: text in, verdicts out."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.studies.questions import Questions
 
 CONTEXT = 32
 SIDES = ("left", "right")
-SCALE = range(1, 6)
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """One thing rated from 1 to 5 for each response, with what the two ends mean."""
-
-    name: str
-    low: str
-    high: str
-
-
-DIMENSIONS = (
-    Dimension("helpfulness", "does not help with what was asked", "does all that was asked"),
-    Dimension("clarity", "hard to follow", "well ordered and easy to follow"),
-    Dimension("factuality", "wrong where it matters", "every claim holds, as far as you can tell"),
-    Dimension("depth", "barely touches the question", "goes as deep as the question deserves"),
-    Dimension("engagement", "stiff or robotic", "natural and pleasant to read"),
-)
-DIMENSION_NAMES = tuple(dimension.name for dimension in DIMENSIONS)
+LETTERS = {"left": "A", "right": "B"}
 
 SPAN_TYPES: dict[str, str] = {
     "wrong_fact": "wrong fact",
@@ -60,52 +43,99 @@ class AnchoredSpan(MarkedSpan):
     suffix: str = ""
 
 
-def anchor_spans(spans: Iterable[MarkedSpan], texts: Mapping[str, str]) -> list[AnchoredSpan]:
-    """Check every span against the stored text of its side and take its surroundings from there.
+def anchor_spans(
+    spans: Iterable[MarkedSpan], shown: Mapping[str, str], stored: Mapping[str, str]
+) -> list[AnchoredSpan]:
+    """Check every span against the text its side shows, and quote it and its surroundings from the stored one.
 
-    Python counts strings in code points, as the offsets do. Raises BadSpanError; nothing is moved or trimmed to fit.
+    The two differ only where characters are hidden, one for one. Python counts strings in code points, as the offsets
+    do. Raises BadSpanError; nothing is moved or trimmed to fit.
     """
-    return [_anchor(number, span, texts[span.side]) for number, span in enumerate(spans, start=1)]
+    return [_anchor(number, span, shown[span.side], stored[span.side]) for number, span in enumerate(spans, start=1)]
 
 
-def _anchor(number: int, span: MarkedSpan, text: str) -> AnchoredSpan:
-    if not 0 <= span.start < span.end <= len(text):
+def _anchor(number: int, span: MarkedSpan, shown: str, stored: str) -> AnchoredSpan:
+    if not 0 <= span.start < span.end <= len(shown):
         raise BadSpanError(
-            f"Span {number} covers {span.start} to {span.end}, but that response has {len(text)} characters."
+            f"Span {number} covers {span.start} to {span.end}, but that response has {len(shown)} characters."
         )
-    if text[span.start : span.end] != span.quote:
+    if shown[span.start : span.end] != span.quote:
         raise BadSpanError(f"Span {number} does not quote the response: its text stands elsewhere.")
     return AnchoredSpan(
         side=span.side,
         start=span.start,
         end=span.end,
-        quote=span.quote,
+        quote=stored[span.start : span.end],
         type=span.type,
         severity=span.severity,
         note=span.note,
-        prefix=text[max(0, span.start - CONTEXT) : span.start],
-        suffix=text[span.end : span.end + CONTEXT],
+        prefix=stored[max(0, span.start - CONTEXT) : span.start],
+        suffix=stored[span.end : span.end + CONTEXT],
     )
 
 
-def missing_answers(preference: str | None, ratings: Mapping[str, Mapping[str, int]], skip_reason: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The answers that a study's questions are about.
+
+    `spans` counts marks, `verdicts` what was said of instances beside them.
+    """
+
+    preference: str | None = None
+    strength: int | None = None
+    ratings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    acceptability: Mapping[str, bool] = field(default_factory=dict)
+    spans: int = 0
+    verdicts: int = 0
+    recognised: bool = False
+    skip_reason: str = ""
+
+
+def unasked_answer(questions: Questions, given: Given) -> str:
+    """Name the first answer to something the study does not ask, and what it asks instead; empty when there is none."""
+    for side in SIDES:
+        for name in given.ratings.get(side, {}):
+            if name not in questions.names:
+                asked = ", ".join(questions.names) or "none"
+                return f"ratings.{side}.{name[:60]}: this study does not rate it. It rates: {asked}."
+    if given.strength is not None and given.preference not in SIDES:
+        return "strength: it goes with a preference for left or right only."
+    unasked = (
+        ("strength", given.strength is not None and not questions.strength),
+        ("acceptability", bool(given.acceptability) and not questions.acceptability),
+        ("spans", bool(given.spans) and not questions.spans),
+        ("evidence", bool(given.verdicts) and questions.evidence is None),
+        ("recognised_model", given.recognised and questions.recognised != "item"),
+    )
+    return next((f"{name}: this study does not ask for it here." for name, wrong in unasked if wrong), "")
+
+
+def missing_answers(questions: Questions, given: Given) -> list[str]:
     """Name what a judgment still lacks before it can be submitted, in page order; empty means complete.
 
     Someone who cannot judge owes a reason and nothing else.
     """
-    if preference == "cannot_judge":
-        return [] if skip_reason.strip() else ["why you cannot judge"]
-    missing = [
-        f"{dimension} of {label}"
-        for side, label in zip(SIDES, ("A", "B"), strict=True)
-        for dimension in DIMENSION_NAMES
-        if dimension not in ratings.get(side, {})
-    ]
-    return missing if preference else [*missing, "which response is better"]
+    if given.preference == "cannot_judge":
+        return [] if given.skip_reason.strip() else ["why you cannot judge"]
+    missing = []
+    for side in SIDES:
+        rated = given.ratings.get(side, {})
+        missing += [
+            f"{in_a_sentence(dimension.title)} of {LETTERS[side]}"
+            for dimension in questions.dimensions
+            if dimension.name not in rated
+        ]
+        if questions.acceptability and side not in given.acceptability:
+            missing.append(f"whether {LETTERS[side]} is acceptable")
+    return missing if given.preference else [*missing, "which response is better"]
 
 
-def ordered_ratings(ratings: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    """Put ratings in the one order they are stored and exported in: left before right, dimensions as listed."""
-    return {
-        side: {name: ratings[side][name] for name in DIMENSION_NAMES if name in ratings.get(side, {})} for side in SIDES
-    }
+def in_a_sentence(title: str) -> str:
+    """Write a title as it reads inside a sentence; an abbreviation keeps its capitals."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
+def ordered_ratings(names: Iterable[str], ratings: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Put ratings in the one order they are stored and exported in: left before right, dimensions as the study asks."""
+    order = tuple(names)
+    return {side: {name: ratings[side][name] for name in order if name in ratings.get(side, {})} for side in SIDES}

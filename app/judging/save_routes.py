@@ -1,5 +1,6 @@
 """Saving an answer, by script or as a plain form: drafts and judgments, each acknowledged only when it is stored."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -77,8 +78,11 @@ def _receipt(saved: Saved) -> dict[str, Any]:
 
 
 def _stale(error: StaleAnswerError) -> Response:
+    """Refuse with the answer that came between, so that the page can show both side by side."""
     problem = {"status": error.status, "message": error.message, "remedy": error.remedy}
-    return JSONResponse({"error": problem, "current": _receipt(error.current)}, status_code=error.status)
+    answer = asdict(error.current)
+    current = {"revision": answer["revision"], "saved_at": answer["saved_at"], "answer": answer}
+    return JSONResponse({"error": problem, "current": current}, status_code=error.status)
 
 
 def _iso(moment: datetime) -> str:

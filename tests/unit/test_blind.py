@@ -2,13 +2,14 @@
 
 import ast
 import dataclasses
+import types
 import typing
 
 from app.judging import blind
 from app.judging.desk import Desk
 from app.settings import ROOT
 
-ALLOWED = {str, int, bool, float}
+ALLOWED = {str, int, bool, float, type(None)}
 TELLING = ("arm", "model", "checkpoint", "response_id", "engine", "seed", "pair", "item_id", "pid", "sha", "decoding")
 
 
@@ -31,7 +32,9 @@ def test_a_blind_item_holds_plain_values_only():
     for name, hint in fields_below(blind.BlindItem):
         parts = {hint, *typing.get_args(hint)} - {Ellipsis}
         plain = all(
-            part in ALLOWED or dataclasses.is_dataclass(part) or typing.get_origin(part) in {dict, tuple}
+            part in ALLOWED
+            or dataclasses.is_dataclass(part)
+            or typing.get_origin(part) in {dict, tuple, types.UnionType}
             for part in parts
         )
         assert plain, (name, hint)
@@ -54,6 +57,13 @@ def test_one_function_of_the_judging_package_touches_arms():
             if words & {"Arm", "ItemResponse", "left_arm_id", "right_arm_id", "checkpoint", "side_order_key"}:
                 touching.setdefault(file.name, []).append(function.name)
     assert touching == {"claims.py": ["_hand_out"]}
+
+
+def test_masking_hides_characters_one_for_one():
+    text = "I am Zebra 🦓, a model."
+    assert blind.masked(text, [(5, 10), (11, 12)]) == "I am █████ █, a model."
+    assert blind.masked(text, []) == text
+    assert blind.masked("abc", [(0, 3), (1, 2), (2, 9)]) == "███"
 
 
 def test_an_outbox_name_belongs_to_one_person_and_item():

@@ -3,8 +3,9 @@
 import itertools
 import json
 
-from app.judging.rules import DIMENSION_NAMES
+from app.studies.questions import FIVE_DIMENSIONS
 
+DIMENSION_NAMES = tuple(dimension.name for dimension in FIVE_DIMENSIONS)
 _keys = itertools.count(1)
 
 
