@@ -28,6 +28,7 @@ from app.errors import AppError, ConfigurationError
 from app.find import file_routes as find_files
 from app.find import routes as find
 from app.judging import desk_routes as desk
+from app.judging import own_routes as own_judging
 from app.judging import routes as judging
 from app.judging import save_routes as saving
 from app.provenance import borrowing_routes as borrowing
@@ -68,6 +69,7 @@ _ROUTERS = (
     find_files.router,
     studies.router,
     desk.router,
+    own_judging.router,
     judging.router,
     saving.router,
     results.router,

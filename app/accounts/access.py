@@ -101,7 +101,14 @@ ACCESS: dict[tuple[str, str], Access] = {
     # judging
     ("GET", "/judge"): Access.SIGNED_IN,
     ("POST", "/judge/next"): Access.SIGNED_IN,
+    ("GET", "/judge/history"): Access.SIGNED_IN,
+    ("POST", "/judge/shortcuts"): Access.SIGNED_IN,
+    ("GET", "/judge/guidelines/{study_id}"): Access.SIGNED_IN,
+    ("POST", "/judge/guidelines/{study_id}/seen"): Access.SIGNED_IN,
+    ("GET", "/judge/exit/{study_id}"): Access.SIGNED_IN,
+    ("POST", "/judge/exit/{study_id}"): Access.SIGNED_IN,
     ("GET", "/judge/{presentation_id}"): Access.SIGNED_IN,
+    ("GET", "/judge/{presentation_id}/feedback"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/draft"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/submit"): Access.SIGNED_IN,
 }

@@ -13,6 +13,7 @@ from app.errors import InvalidInputError
 from app.judging.answers import Saved, StaleAnswerError, save_answer
 from app.judging.claims import claim
 from app.judging.desk_routes import lease_of, next_url
+from app.judging.feedback import is_practice
 from app.judging.forms import SentAnswer, read_form, read_json
 from app.judging.queries import own_presentation
 from app.web.requests import JUDGMENTS_SAVED
@@ -54,7 +55,7 @@ def save_draft(
 def submit(
     request: Request, session: WriteSession, user: CurrentUser, presentation_id: str, answer: _Answer
 ) -> Response:
-    """Make the answer a judgment and hand out the next item, in one transaction."""
+    """Make the answer a judgment and hand out the next item, in one transaction; practice leads to its feedback."""
     moment = now()
     by_script = request.headers.get("content-type", "").startswith(_JSON)
     try:
@@ -66,8 +67,12 @@ def submit(
             return _stale(error)
         raise
     JUDGMENTS_SAVED.labels("submitted").inc()
-    _, study = own_presentation(session, presentation_id, user)
-    url = next_url(claim(session, study, user, moment, lease=lease_of(request)))
+    presentation, study = own_presentation(session, presentation_id, user)
+    if is_practice(session, presentation):
+        # What was right comes first; the next item is handed out from there.
+        url = f"/judge/{presentation_id}/feedback"
+    else:
+        url = next_url(claim(session, study, user, moment, lease=lease_of(request)))
     if by_script:
         return JSONResponse(_receipt(saved) | {"next": url})
     return RedirectResponse(url, status_code=303)

@@ -2,8 +2,15 @@
 
 import itertools
 import json
+from datetime import timedelta
+
+from bs4 import BeautifulSoup
+from sqlmodel import func, select
 
 from app.studies.questions import FIVE_DIMENSIONS
+from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation
+from models.base import now
+from tests.factories import add, make_arm, make_item, make_pair, make_response
 
 DIMENSION_NAMES = tuple(dimension.name for dimension in FIVE_DIMENSIONS)
 _keys = itertools.count(1)
@@ -49,8 +56,27 @@ def take(client, study):
 
 def page_data(client, token):
     """The texts and the saved answer that the page's script starts from."""
-    from bs4 import BeautifulSoup  # noqa: PLC0415
-
     page = client.get(f"/judge/{token}")
     assert page.status_code == 200, page.text
     return json.loads(BeautifulSoup(page.text, "html.parser").select_one("#judging")["data-item"])
+
+
+def give_special(session, study, user, *, kind=ItemKind.PRACTICE, expected="better", better="left", why="", **over):
+    """Hand somebody a practice or gold item with the better response on the side a test wants; its token."""
+    arms = {arm.name: arm for arm in session.exec(select(Arm).where(Arm.study_id == study.id, Arm.special))}
+    if not arms:
+        arms = {name: make_arm(session, study=study, name=name, special=True) for name in ("better", "worse")}
+        make_pair(session, study=study, first=arms["better"], second=arms["worse"])
+    last = session.exec(select(func.max(Item.position)).where(Item.study_id == study.id)).one() or 0
+    item = make_item(session, study=study, position=last + 1, kind=kind, expected=expected, why=why)
+    sides = ("better", "worse") if better == "left" else ("worse", "better")
+    values = {"study_id": study.id, "item_id": item.id, "annotator_id": user.id, "side_order_key": "0" * 64}
+    values |= {
+        "pair_id": session.exec(select(Pair.id).where(Pair.first_arm_id == arms["better"].id)).one(),
+        "leased_until": now() + timedelta(hours=1),
+    }
+    for side, name in zip(("left", "right"), sides, strict=True):
+        response = make_response(session, checkpoint=name, text=over.get("text", f"A {name} answer."))
+        add(session, ItemResponse(item_id=item.id, arm_id=arms[name].id, response_id=response.id))
+        values |= {f"{side}_arm_id": arms[name].id, f"{side}_response_id": response.id}
+    return add(session, Presentation(**values)).id

@@ -96,6 +96,14 @@ EXPECTED = {
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/judge"): Expected(SIGN_IN, 303, 200, 200),
     ("POST", "/judge/next"): Expected(401, 303, 404, 404),
+    ("GET", "/judge/history"): Expected(SIGN_IN, 200, 200, 200),
+    ("POST", "/judge/shortcuts"): Expected(401, 422, 422, 422),
+    ("GET", "/judge/guidelines/{study_id}"): Expected(SIGN_IN, 200, 404, 404),
+    ("POST", "/judge/guidelines/{study_id}/seen"): Expected(401, 303, 404, 404),
+    ("GET", "/judge/exit/{study_id}"): Expected(SIGN_IN, 303, 404, 404),
+    # The study of this test asks after each item, so its annotator finds no question at the end.
+    ("POST", "/judge/exit/{study_id}"): Expected(401, 404, 404, 404),
+    ("GET", "/judge/{presentation_id}/feedback"): Expected(SIGN_IN, 404, 404, 404),
     ("GET", "/judge/{presentation_id}"): Expected(SIGN_IN, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/draft"): Expected(401, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/submit"): Expected(401, 303, 404, 404),
@@ -157,6 +165,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "/studies/{study_id}/state": {"state": "paused"},
         "/studies/{study_id}/borrowing": {"set": tuning_set.id},
         "/judge/next": {"study_id": study.id},
+        "/judge/exit/{study_id}": {"recognised_model": "no"},
         "/judge/{presentation_id}/draft": a_form(),
         "/judge/{presentation_id}/submit": a_form(),
     }

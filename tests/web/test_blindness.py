@@ -8,16 +8,17 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from fastapi.routing import APIRoute
 from sqlmodel import select
 
+from app.accounts.access import ACCESS
 from app.db import reading, writing
 from app.settings import ROOT
-from models import Arm, Invite, Item, Membership, Pair, Presentation, Response, Study
+from app.studies.questions import Questions, write_questions
+from models import Arm, Invite, Item, ItemKind, Membership, Pair, Presentation, Response, Study
 from tests.factories import fill_study, make_member, make_study, make_user
 from tests.scripted_engine import Script
 from tests.scripted_engine import scripted_engines as build_engines
-from tests.web.judging_help import a_form, an_answer, post, take
+from tests.web.judging_help import a_form, an_answer, give_special, post, take
 
 CANARIES = ("zebrafinch-7b", "quokka-lora-13")
 FOLDER = "axolotl-weights"
@@ -133,17 +134,7 @@ def crawl_as_annotator(client, app, study):
         crawl.follow(path)
     for file in sorted((ROOT / "static" / "js").glob("*.js")):
         crawl.follow(f"/static/js/{file.name}")
-    # Every route of the app, with the ids an annotator knows; most answer 403 or 404, and those answers count too.
-    token = take(client, study)
-    known = {"study_id": study.id, "presentation_id": token, "table": "preferences.csv", "token": "x"}
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            path = re.sub(r"\{(\w+)\}", lambda name: known.get(name[1], "0"), route.path)
-            for method in route.methods:
-                if path == "/logout":
-                    continue
-                answer = client.request(method, path, headers={"Accept": "application/json"})
-                crawl.answers.append((f"{method} {path}", answer))
+    token = first = take(client, study)
     while token:
         crawl.follow(f"/judge/{token}")
         crawl.post(f"/judge/{token}/draft", json=an_answer(), headers={"Accept": "application/json"})
@@ -156,13 +147,38 @@ def crawl_as_annotator(client, app, study):
         crawl.post(f"/judge/{token}/submit", data=a_form(base_revision="1"))
         crawl.follow(f"/judge/{token}?again")
         token = take(client, study)
+    crawl_own_pages(crawl, study)
     crawl.follow("/judge?done")
+    crawl_routes(crawl, study, first)
     return crawl
+
+
+def crawl_own_pages(crawl, study):
+    """The pages beside the item: with right and wrong input."""
+    for path in ("history", "history?page=2", "history?page=0", f"guidelines/{study.id}", f"exit/{study.id}"):
+        crawl.follow(f"/judge/{path}")
+    for keys in ({"flag": "x"}, {"flag": "g"}, {"model": "x"}):
+        crawl.post("/judge/shortcuts", json=keys)
+    for sent in ({"recognised_model": "yes", "recognised_guess": "a guess"}, {"recognised_model": "?"}):
+        crawl.post(f"/judge/exit/{study.id}", data=sent)
+    crawl.post(f"/judge/guidelines/{study.id}/seen", data={"version": "1"})
+
+
+def crawl_routes(crawl, study, token):
+    """Every route of the app, with the ids an annotator knows; most answer 403 or 404, and those answers count too."""
+    known = {"study_id": study.id, "presentation_id": token, "table": "preferences.csv", "token": "x"}
+    for method, route in sorted(ACCESS):
+        path = re.sub(r"\{(\w+)\}", lambda name: known.get(name[1], "0"), route)
+        if path != "/logout":
+            answer = crawl.client.request(method, path, headers={"Accept": "application/json"})
+            crawl.answers.append((f"{method} {path}", answer))
 
 
 def test_no_byte_an_annotator_receives_names_or_identifies_a_model(annotator, app, database, canary_study, bob):
     crawl = crawl_as_annotator(annotator, app, canary_study)
-    assert len(crawl.answers) > 80
+    assert len(crawl.answers) > 80 + len(ACCESS)
+    asked = {where.split()[1].split("?")[0] for where, _ in crawl.answers}
+    assert {"/judge/history", f"/judge/exit/{canary_study.id}", f"/judge/guidelines/{canary_study.id}"} <= asked
     assert crawl.hits(secrets_of(database, bob)) == []
     pages = [answer for where, answer in crawl.answers if where.startswith("GET /judge/") and answer.status_code == 200]
     assert len(pages) >= 9
@@ -170,6 +186,31 @@ def test_no_byte_an_annotator_receives_names_or_identifies_a_model(annotator, ap
         assert "etag" not in answer.headers
         assert "last-modified" not in answer.headers
         assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind", [ItemKind.PRACTICE, ItemKind.GOLD])
+def test_practice_and_gold_name_no_model_either_and_gold_does_not_say_that_it_is(annotator, database, study, bob, kind):
+    questions = Questions(strength=True, acceptability=True, recognised="end")
+    with writing(database) as session:
+        session.get_one(Study, study.id).questions = write_questions(questions)
+        token = give_special(session, study, bob, kind=kind, why="Because of the numbat.", text="An answer.")
+        for arm in session.exec(select(Arm)):
+            arm.checkpoint = CANARIES[0]
+    crawl = Crawl(annotator)
+    crawl.follow(f"/judge/{token}")
+    answer = an_answer(acceptability={"left": True, "right": True}, strength=1)
+    crawl.post(f"/judge/{token}/draft", json=answer)
+    crawl.post(f"/judge/{token}/draft", json=answer | {"idempotency_key": "another-one"})
+    if kind == ItemKind.PRACTICE:
+        crawl.post(f"/judge/{token}/submit", json=answer | {"idempotency_key": "the-last-one", "base_revision": 1})
+    crawl_own_pages(crawl, study)
+    crawl.follow(f"/judge/{token}/feedback")
+    assert crawl.hits(secrets_of(database, bob)) == []
+    # What is right of a practice item is told afterwards, and of a gold one never.
+    feedback = [answer for where, answer in crawl.answers if "/feedback" in where]
+    assert len(feedback) == 3
+    told = [answer for _, answer in crawl.answers if "numbat" in everything_in(answer)]
+    assert told == ([] if kind == ItemKind.GOLD else feedback)
 
 
 def test_the_crawler_sees_what_a_researcher_sees(researcher, app, database, canary_study, bob):
