@@ -32,6 +32,7 @@ from models import (
     Side,
     Span,
     Study,
+    StudyEvent,
     StudyState,
     User,
 )
@@ -107,6 +108,16 @@ def save_answer(
         _add_spans(session, spans, answer, revision)
     session.flush()
     return Saved(revision.number, now)
+
+
+def note_foreign(session: Session, token: str, user: User, now: datetime) -> None:
+    """Note in a study's events that somebody tried to answer another annotator's item; nothing where there is none."""
+    presentation = session.get(Presentation, token)
+    if presentation is not None:
+        detail = "Tried to save an answer to an item that is another annotator's."
+        event = StudyEvent(study_id=presentation.study_id, user_id=user.id, action="refused", detail=detail)
+        event.created_at = now
+        session.add(event)
 
 
 def _replayed(stored: Revision, kind: RevisionKind) -> Saved:

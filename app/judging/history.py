@@ -73,7 +73,8 @@ def history_of(session: Session, annotator: User, *, page: int) -> History:
     judgments = []
     for token, study, kind in rows:
         numbers[study.id] = numbers.get(study.id, 0) + 1
-        judgments.append(_judgment(revisions[token], token, study, numbers[study.id], ItemKind(kind)))
+        if token in revisions:
+            judgments.append(_judgment(revisions[token], token, study, numbers[study.id], ItemKind(kind)))
     judgments.sort(key=lambda one: one.newest.saved_at, reverse=True)
     first = (page - 1) * PAGE
     return History(tuple(judgments[first : first + PAGE]), len(judgments), page, len(judgments) > first + PAGE)

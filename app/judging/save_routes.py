@@ -9,13 +9,14 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from app.accounts.access import CurrentUser
 from app.db import WriteSession
-from app.errors import InvalidInputError
-from app.judging.answers import Saved, StaleAnswerError, save_answer
+from app.errors import InvalidInputError, NotFoundError
+from app.judging.answers import Saved, StaleAnswerError, note_foreign, save_answer
 from app.judging.claims import claim
 from app.judging.desk_routes import lease_of, next_url
 from app.judging.feedback import is_practice
 from app.judging.forms import SentAnswer, read_form, read_json
 from app.judging.queries import own_presentation
+from app.web.errors import error_response
 from app.web.requests import JUDGMENTS_SAVED
 from models import RevisionKind
 from models.base import now
@@ -47,6 +48,8 @@ def save_draft(
         saved = save_answer(session, presentation_id, user, answer, RevisionKind.DRAFT, now(), lease=lease_of(request))
     except StaleAnswerError as error:
         return _stale(error)
+    except NotFoundError as error:
+        return _foreign(request, session, user, presentation_id, error)
     JUDGMENTS_SAVED.labels("draft").inc()
     return JSONResponse(_receipt(saved))
 
@@ -66,6 +69,8 @@ def submit(
         if by_script:
             return _stale(error)
         raise
+    except NotFoundError as error:
+        return _foreign(request, session, user, presentation_id, error)
     JUDGMENTS_SAVED.labels("submitted").inc()
     presentation, study = own_presentation(session, presentation_id, user)
     if is_practice(session, presentation):
@@ -76,6 +81,14 @@ def submit(
     if by_script:
         return JSONResponse(_receipt(saved) | {"next": url})
     return RedirectResponse(url, status_code=303)
+
+
+def _foreign(
+    request: Request, session: WriteSession, user: CurrentUser, presentation_id: str, error: NotFoundError
+) -> Response:
+    """Refuse as if there were no such item, and note it; answered here, because raising would undo the note."""
+    note_foreign(session, presentation_id, user, now())
+    return error_response(request, error)
 
 
 def _receipt(saved: Saved) -> dict[str, Any]:
