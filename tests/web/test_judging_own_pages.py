@@ -60,27 +60,28 @@ def test_history_lists_ones_own_judgments_newest_first_with_every_version(annota
     post(annotator, tokens[0], "submit", an_answer(preference="right", base_revision=1, edit_reason="mixed up <b>"))
     open_one = take(annotator, filled)
     post(annotator, open_one, "draft", an_answer())
-    rows = soup(annotator, "/judge/history", **htmx).select("tbody tr")
+    rows = soup(annotator, "/judge/history", **htmx).select("ol > li")
     assert [row.select_one("a")["href"] for row in rows] == [f"/judge/{token}" for token in tokens]
-    assert [words(row.select("td")[1]) for row in rows] == ["B is better", "both are good"]
-    assert [words(row.select_one("th")) for row in rows] == ["Change item 1", "Change item 2"]
-    versions = [words(one) for one in rows[0].select("li")]
+    assert [words(row.select_one("p")) for row in rows] == ["You said: B is better", "You said: both are good"]
+    assert [words(row.select_one("h2")) for row in rows] == ["Change item 1", "Change item 2"]
+    versions = [words(one) for one in rows[0].select("ul > li")]
     assert "rev 2" in versions[0]
     assert "B is better mixed up <b>" in versions[0]
     assert "rev 1" in versions[1]
     assert "A is better" in versions[1]
-    assert "1 version" in words(rows[1])
+    assert not rows[1].select("ul")
 
 
 def test_history_says_when_changes_are_not_submitted_and_what_can_still_change(annotator, database, filled):
     token = take(annotator, filled)
     post(annotator, token, "submit", an_answer())
     post(annotator, token, "draft", an_answer(preference="right", base_revision=1))
-    (row,) = soup(annotator, "/judge/history").select("tbody tr")
-    assert "A is better changed, not submitted yet (rev 2)" in words(row)
+    (row,) = soup(annotator, "/judge/history").select("ol > li")
+    assert "changed, not submitted yet (rev 2)" in words(row)
+    assert words(row.select_one("p")) == "You said: A is better"
     set_row(database, Study, filled.id, state=StudyState.CLOSED)
-    (row,) = soup(annotator, "/judge/history").select("tbody tr")
-    assert words(row.select_one("th")) == "Look at item 1"
+    (row,) = soup(annotator, "/judge/history").select("ol > li")
+    assert words(row.select_one("h2")) == "Look at item 1"
 
 
 def test_history_shows_nothing_of_anybody_elses(client_for, annotator, database, filled):
@@ -98,7 +99,7 @@ def test_history_comes_in_pages(annotator, database, study, bob):
     for _ in range(PAGE + 2):
         post(annotator, take(annotator, study), "submit", an_answer())
     first, second = (soup(annotator, f"/judge/history?page={page}") for page in (1, 2))
-    assert (len(first.select("tbody tr")), len(second.select("tbody tr"))) == (PAGE, 2)
+    assert (len(first.select("ol > li")), len(second.select("ol > li"))) == (PAGE, 2)
     assert [a["href"] for a in first.select("nav[aria-label=Pages] a")] == ["/judge/history?page=2"]
     assert [a["href"] for a in second.select("nav[aria-label=Pages] a")] == ["/judge/history?page=1"]
     assert "There is nothing on this page" in annotator.get("/judge/history?page=3").text
@@ -127,8 +128,8 @@ def test_practice_leads_to_what_was_right_and_why(annotator, study, practice, ex
     assert reply.json()["next"] == f"/judge/{token}/feedback"
     page = soup(annotator, f"/judge/{token}/feedback")
     assert verdict in words(page.select_one("main"))
-    assert page.select_one(".guide-text strong").text == "kettles"
-    assert "<boil>" in page.select_one(".guide-text").text
+    assert page.select_one(".prose-text strong").text == "kettles"
+    assert "<boil>" in page.select_one(".prose-text").text
     assert page.select_one("main form")["action"] == "/judge/next"
     assert page.select_one("main form input")["value"] == study.id
 
@@ -172,9 +173,9 @@ def test_guidelines_are_rendered_and_reading_them_is_said_by_a_button(annotator,
     set_row(database, Study, study.id, guidelines="# Rules\n\n**Be fair** <script>x</script>", guideline_version=3)
     set_row(database, Membership, (study.id, bob.id), guideline_seen=2)
     page = soup(annotator, f"/judge/guidelines/{study.id}", **htmx)
-    assert (page.select_one(".guide-text h1").text, page.select_one(".guide-text strong").text) == ("Rules", "Be fair")
+    assert (page.select_one(".prose-text h1").text, page.select_one(".prose-text strong").text) == ("Rules", "Be fair")
     assert "you knew version 2" in words(page)
-    assert not page.select(".guide-text script")
+    assert not page.select(".prose-text script")
     with reading(database) as session:
         assert session.get_one(Membership, (study.id, bob.id)).guideline_seen == 2
     form = page.select_one("main form")
