@@ -28,6 +28,7 @@ from app.errors import AppError, ConfigurationError
 from app.find import file_routes as find_files
 from app.find import routes as find
 from app.judging import desk_routes as desk
+from app.judging import evidence_routes as evidence
 from app.judging import own_routes as own_judging
 from app.judging import routes as judging
 from app.judging import save_routes as saving
@@ -72,6 +73,7 @@ _ROUTERS = (
     own_judging.router,
     judging.router,
     saving.router,
+    evidence.router,
     results.router,
     provenance.router,
     borrowing.router,

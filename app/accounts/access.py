@@ -111,6 +111,8 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/judge/{presentation_id}/feedback"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/draft"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/submit"): Access.SIGNED_IN,
+    ("POST", "/judge/{presentation_id}/evidence"): Access.SIGNED_IN,
+    ("POST", "/judge/{presentation_id}/evidence/{evidence_id}/opened"): Access.SIGNED_IN,
 }
 
 _RESEARCHERS = frozenset({Role.RESEARCHER, Role.OWNER})

@@ -64,6 +64,17 @@ class BlindVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class BlindInstance:
+    """A tuning-set instance beside a span: `id` is drawn at random, `verdict` empty until the annotator gave one."""
+
+    id: str
+    place: int
+    instruction: str
+    answer: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class BlindSpan:
     """A span the annotator marked, in code points over `BlindResponse.text`, and what they said of its instances."""
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, func, select
 
 from app.errors import ConflictError, NotFoundError
 from app.provenance.index import Instance
-from models import Borrowing, ImportState, TuningInstance, TuningSet, TuningSetUse
+from models import Borrowing, Evidence, ImportState, TuningInstance, TuningSet, TuningSetUse
 
 UNFINISHED = (ImportState.READING, ImportState.INDEXING)
 _NOT_THERE = "There is no such tuning set."
@@ -141,6 +141,11 @@ def hide(session: Session, set_id: str, *, confirmed: bool) -> None:
         raise ConflictError(
             f"{count:,} stored measurement{'' if count == 1 else 's'} of borrowing refer to this tuning set.",
             remedy="Tick that they are to be deleted too.",
+        )
+    if session.exec(select(Evidence.id).where(Evidence.set_id == set_id).limit(1)).first():
+        raise ConflictError(
+            "Annotators were shown instances of this tuning set, and their judgments refer to them.",
+            remedy="It has to stay as long as those judgments do.",
         )
     session.execute(delete(Borrowing).where(col(Borrowing.set_id) == set_id))
     session.execute(delete(TuningSetUse).where(col(TuningSetUse.set_id) == set_id))

@@ -11,6 +11,7 @@ from app.db import reading, writing
 from models import (
     Comparison,
     ComparisonColumn,
+    Evidence,
     ImportState,
     Invite,
     Role,
@@ -107,6 +108,9 @@ EXPECTED = {
     ("GET", "/judge/{presentation_id}"): Expected(SIGN_IN, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/draft"): Expected(401, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/submit"): Expected(401, 303, 404, 404),
+    # The study of this test shows no instances; one that was shown before is there still.
+    ("POST", "/judge/{presentation_id}/evidence"): Expected(401, 404, 404, 404),
+    ("POST", "/judge/{presentation_id}/evidence/{evidence_id}/opened"): Expected(401, 204, 404, 404),
 }
 
 
@@ -142,6 +146,13 @@ def place(app, database, study, alice, bob, annotator, researcher):
         )
     researcher.post(f"/responses/{response.id}/readings", data={"checkpoint": "base"})
     presentation = take(annotator, study)
+    with writing(database) as session:
+        where = {"presentation_id": presentation, "side": "left", "start": 0, "end": 3}
+        seen = TuningSet(name="Seen", sha256="1" * 64, filename="s.jsonl", n=1, state=ImportState.READY)
+        session.add(seen)
+        session.flush()
+        evidence = Evidence(**where, place=1, set_id=seen.id, position=0, is_decoy=False)
+        session.add(evidence)
     values = {
         "token": token,
         "comparison_id": comparison.id,
@@ -154,6 +165,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "study_id": study.id,
         "table": "preferences.csv",
         "presentation_id": presentation,
+        "evidence_id": evidence.id,
     }
     forms = {
         "/checkpoints/check": {"name": "base"},
@@ -193,7 +205,8 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
     """The body of a 404 must not tell an existing id from a made-up one."""
     address, form = place(path)
     form = {name: "0" * 16 if name == "study_id" else value for name, value in form.items()}
-    made_up = path.format(study_id="0" * 16, presentation_id="0" * 16, table="preferences.csv")
+    nobodys = "0" * 16
+    made_up = path.format(study_id=nobodys, presentation_id=nobodys, evidence_id=nobodys, table="preferences.csv")
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
     assert (real.status_code, real.text) == (unreal.status_code, unreal.text)
 
