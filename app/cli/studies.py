@@ -26,6 +26,7 @@ TABLES = {
     ("preferences", "csv"): "preferences.csv",
     ("ratings", "csv"): "ratings.csv",
     ("hallucinations", "jsonl"): "hallucinations.jsonl",
+    ("evidence", "jsonl"): "evidence.jsonl",
 }
 
 

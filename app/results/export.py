@@ -21,7 +21,7 @@ PREFERENCES = (
     Column("study_id", "Opaque id of the study."),
     Column("study_version", "Version of the study when exported; 1 at first."),
     Column("item_id", "Opaque id of the prompt within the study."),
-    Column("presentation_id", "Opaque id of this item and pair as shown to this annotator; joins the three tables."),
+    Column("presentation_id", "Opaque id of this item and pair as shown to this annotator; joins the tables."),
     Column("annotator_pid", "Pseudonym of the annotator, one per study."),
     Column("prompt", "The prompt, as the models received it from the researcher."),
     Column("model_left", "Name of the arm shown left, as A."),
@@ -77,9 +77,17 @@ HALLUCINATIONS = (
     Column("suffix", "Up to 32 code points after it."),
     Column("type", "wrong_fact, invented, contradiction, unsupported or other."),
     Column("severity", "minor or major."),
-    Column("causal", "Whether the span was borrowed from the tuning set; null until evidence is judged."),
-    Column("evidence_instance_id", "The tuning-set instance it was attributed to; null until evidence is judged."),
-    Column("evidence_is_decoy", "Whether that instance was a decoy; null until evidence is judged."),
+    Column(
+        "causal",
+        "true where a retrieved instance was judged borrowed; false where instances were judged, or none of these was "
+        "answered, and no retrieved one was judged borrowed; null where nothing was said of the instances.",
+    ),
+    Column(
+        "evidence_instance_id",
+        "Id, in its tuning set, of the instance the span was attributed to: of those judged borrowed the first one "
+        "shown, retrieved ones before decoys; null where none was.",
+    ),
+    Column("evidence_is_decoy", "Whether that instance was a decoy; null where none was judged borrowed."),
     Column("note", "The annotator's note."),
     Column(
         "shift",
@@ -88,10 +96,31 @@ HALLUCINATIONS = (
     ),
 )
 
+EVIDENCE = (
+    Column("presentation_id", "Joins preferences.csv."),
+    Column("annotator_pid", "Pseudonym of the annotator, one per study."),
+    Column("item_id", "Opaque id of the prompt within the study."),
+    Column("side", "left (A) or right (B)."),
+    Column("model", "Name of the arm on that side."),
+    Column("start", "First Unicode code point of the span in the response's stored text; joins hallucinations.jsonl."),
+    Column("end", "One past the last code point."),
+    Column("place", "Where the instance stood among those shown beside the span; 1 is the first."),
+    Column("tuning_set_sha256", "SHA-256 of the tuning set's file, hexadecimal."),
+    Column("instance_id", "Id of the instance in its tuning set."),
+    Column("is_decoy", "true where the instance was drawn as a decoy; false where it was retrieved for the span."),
+    Column("origin", "How a retrieved one was found, verbatim or nearest; empty for a decoy."),
+    Column("score", "The search's score of a retrieved one; null for a decoy, and where the search gave none."),
+    Column("opened", "How often the annotator opened it to read it whole; short ones need no opening."),
+    Column("marked", "true where the judgment marks this span; false where the mark was taken back or moved."),
+    Column("verdict", "borrowed, similar or unrelated; null where the judgment says nothing of the instance."),
+    Column("none_of_these", "true where the annotator answered that the span was borrowed from none of those shown."),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "preferences.csv": PREFERENCES,
     "ratings.csv": RATINGS,
     "hallucinations.jsonl": HALLUCINATIONS,
+    "evidence.jsonl": EVIDENCE,
 }
 
 

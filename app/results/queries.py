@@ -14,6 +14,7 @@ from sqlalchemy import and_, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.results.attribution import attribution, evidence_rows, judged_beside
 from app.results.export import TABLES, write_table
 from app.results.spans import span_shift
 from app.shift.packing import unpack
@@ -80,6 +81,7 @@ def iter_table(session: Session, study: Study, table: str) -> Iterator[str]:
         "preferences.csv": _preference_rows,
         "ratings.csv": _rating_rows,
         "hallucinations.jsonl": _hallucination_rows,
+        "evidence.jsonl": _evidence_rows,
     }
     return write_table(table, rows[table](session, study))
 
@@ -169,12 +171,17 @@ def _hallucination_rows(session: Session, study: Study) -> Iterator[dict[str, An
                 "suffix": span.suffix,
                 "type": span.type,
                 "severity": span.severity.value,
-                "causal": None,
-                "evidence_instance_id": None,
-                "evidence_is_decoy": None,
+                **attribution(judged_beside(session, span), none_of_these=span.no_evidence),
                 "note": span.note,
                 "shift": _shift(session, response_id, span),
             }
+
+
+def _evidence_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
+    names = _names(session, study)
+    for judged in _judgments(session, study):
+        for side, columns in evidence_rows(session, judged.presentation.id, judged.final.id):
+            yield _where(names, judged, side) | columns
 
 
 def _shift(session: Session, response_id: str, span: Span) -> dict[str, Any] | None:

@@ -94,6 +94,8 @@ CONTRACT = {
     "ratings.csv": "presentation_id annotator_pid item_id side model dimension value",
     "hallucinations.jsonl": "presentation_id annotator_pid item_id side model start end quote prefix suffix type "
     "severity causal evidence_instance_id evidence_is_decoy note shift",
+    "evidence.jsonl": "presentation_id annotator_pid item_id side model start end place tuning_set_sha256 instance_id "
+    "is_decoy origin score opened marked verdict none_of_these",
 }
 
 
