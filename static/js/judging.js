@@ -17,7 +17,9 @@ const guide = document.getElementById("guidelines");
 const time = createTimer({ activeMs: item.answer.active_ms, wallMs: item.answer.wall_ms });
 const say = (words) => { document.getElementById("judging-said").textContent = words; };
 
-const spans = createSpans({ texts: item.texts, types: item.types, editable: item.open, say, onChange: () => saver.touch() });
+const evidence = item.questions.evidence
+  ? (await import("./judging_evidence.js")).createEvidence({ token: item.token, editable: item.open, say }) : null;
+const spans = createSpans({ texts: item.texts, types: item.types, editable: item.open, say, evidence, onChange: () => saver.touch() });
 const caret = createCaret({ texts: item.texts, spans, say });
 const saver = createSaver({
   token: item.token,

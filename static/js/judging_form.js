@@ -33,7 +33,10 @@ export function fill(form, answer) {
 /** What a person made of an answer, as text, to tell whether two are the same. */
 export function substance({ preference, ratings, spans, comment, flagged, skip_reason: reason, recognised_model: knew }) {
   const ordered = (rated = {}) => Object.entries(rated).sort();
-  const marks = spans.map(({ side, start, end, type, severity, note }) => [side, start, end, type, severity, note]);
+  const judged = (evidence = []) => evidence.map(({ id, verdict }) => [id, verdict]).sort();
+  const marks = spans.map(({ side, start, end, type, severity, note, evidence, no_evidence: none }) => (
+    [side, start, end, type, severity, note, judged(evidence), none ?? false]
+  ));
   return JSON.stringify([
     preference || null, ordered(ratings.left), ordered(ratings.right), marks, comment, flagged, reason, knew,
   ]);

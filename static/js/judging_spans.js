@@ -5,7 +5,7 @@ import { characters, measure, paint, snap, toPoints, toUnits, words } from "./ju
 const SHOWN_CHARACTERS = 80;
 
 /** Keep the spans of one item. `onChange` is called after every change by the annotator, `say` speaks to them. */
-export function createSpans({ texts, types, onChange, say, editable }) {
+export function createSpans({ texts, types, onChange, say, editable, evidence }) {
   const dialog = document.getElementById("span-dialog");
   const containers = Object.fromEntries(
     [...document.querySelectorAll(".answer")].map((element) => [element.dataset.side, element]),
@@ -78,6 +78,7 @@ export function createSpans({ texts, types, onChange, say, editable }) {
     document.getElementById("span-quote").textContent = shorten(span.quote);
     dialog.returnValue = "cancel";
     dialog.showModal();
+    evidence?.show(dialog.querySelector("[data-evidence-host]"), span);
     return new Promise((resolve) => {
       dialog.addEventListener("close", () => resolve(keep(span, form.elements)), { once: true });
     });
@@ -85,7 +86,7 @@ export function createSpans({ texts, types, onChange, say, editable }) {
 
   function keep(span, fields) {
     if (dialog.returnValue !== "save") return false;
-    const filled = { severity: fields.severity.value, type: fields.type.value, note: fields.note.value.trim() };
+    const filled = { severity: fields.severity.value, type: fields.type.value, note: fields.note.value.trim(), ...evidence?.answers(span) };
     const known = spans.includes(span);
     spans = known ? spans.map((other) => (other === span ? { ...span, ...filled } : other)) : [...spans, { ...span, ...filled }];
     changed(known ? "Mark changed." : `Marked: ${shorten(span.quote)}`);
@@ -120,7 +121,9 @@ export function createSpans({ texts, types, onChange, say, editable }) {
     mark,
     undo,
     containers,
-    all: () => spans.map(({ side, start, end, quote, type, severity, note }) => ({ side, start, end, quote, type, severity, note })),
+    all: () => spans.map(({ side, start, end, quote, type, severity, note, evidence: judged = [], no_evidence = false }) => (
+      { side, start, end, quote, type, severity, note, evidence: judged, no_evidence }
+    )),
     restore(saved) {
       spans = saved.map((span) => ({ ...span }));
       render();
