@@ -41,7 +41,6 @@ def page_data(item: BlindItem) -> dict[str, Any]:
         "texts": {"left": item.left.text, "right": item.right.text},
         "styles": {"left": item.left.styles, "right": item.right.styles},
         "types": SPAN_TYPES,
-        "questions": asdict(item.questions),
         "answer": asdict(item.answer),
         "questions": asdict(item.questions),
         "shortcuts": item.shortcuts,
