@@ -27,6 +27,7 @@ from app.engines.registry import Registry, load_registry
 from app.errors import AppError, ConfigurationError
 from app.find import file_routes as find_files
 from app.find import routes as find
+from app.judging import check_routes as check
 from app.judging import desk_routes as desk
 from app.judging import evidence_routes as evidence
 from app.judging import own_routes as own_judging
@@ -71,6 +72,7 @@ _ROUTERS = (
     studies.router,
     desk.router,
     own_judging.router,
+    check.router,
     judging.router,
     saving.router,
     evidence.router,

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError
 from app.judging.blind import BlindAnswer
-from app.judging.claims import has_place, renew
+from app.judging.claims import has_place, refuse_absent, renew
 from app.judging.forms import SentAnswer
 from app.judging.page import latest_answer
 from app.judging.queries import aware, own_presentation, shown_responses, texts_of
@@ -90,6 +90,7 @@ def save_answer(
         return _replayed(stored, kind)
     if study.state != StudyState.OPEN:
         raise ConflictError(_SHUT[study.state], remedy="Your work is kept in this browser.")
+    refuse_absent(session, presentation)
     newest = _newest(session, token)
     if answer.base_revision != (newest.number if newest else 0):
         raise StaleAnswerError(latest_answer(session, presentation))

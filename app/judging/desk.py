@@ -1,28 +1,62 @@
 """The annotator's desk: where they stand in each of their studies. Counts only, nothing of sides or other people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from app.judging.claims import may_hold, own_presentations, slots_of, taken_places
+from app.judging.check import CheckStanding, standing
+from app.judging.claims import gold_left, limit_left, may_hold, own_presentations, practice_left, regular_done
 from app.judging.queries import DONE, done_tokens
-from models import Membership, Presentation, PresentationState, Study, StudyState, User
+from app.studies.slots import held_by_others, kinds_of, open_slots
+from models import ExitAnswer, Membership, MemberState, Presentation, Study, StudyState, User, WithdrawalPolicy
+
+
+class Step(StrEnum):
+    """What an annotator does next in a study, or why there is nothing to do."""
+
+    GUIDELINES = "guidelines"
+    CHECK = "check"
+    ITEM = "item"
+    WAIT = "wait"
+    DONE = "done"
+    NOTHING = "nothing"
+    BREAK = "break"
+    STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+    TURNED_AWAY = "turned away"
+    PAUSED = "paused"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A study as its annotator finds it: what is done, what is in hand, what is free, and when held work comes back."""
+    """A study as its annotator finds it: what is done, in hand and free, and what comes next.
+
+    `held` of the items that others have in hand would be free if they gave them back, the first at `held_until`.
+    `practice_left` are of the free ones. `keeps_work` says what becomes of judgments when the person withdraws.
+    """
 
     study_id: str
     name: str
     guidelines: str
+    guidelines_changed: bool
     state: StudyState
+    step: Step
     done: int
     in_hand: str
     free: int
+    practice_left: int
+    held: int
     held_until: datetime | None
     last_done: str
+    check: CheckStanding
+    limit: int | None
+    keeps_work: bool
+    completion_code: str
+    exit_question: bool
 
     @property
     def total(self) -> int:
@@ -44,37 +78,78 @@ def desks_of(session: Session, annotator: User, now: datetime) -> list[Desk]:
 
 def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk:
     """Tell an annotator where they stand in a study: counts only, nothing of sides or of other people's answers."""
-    taken = taken_places(session, study.id, now)
+    member = session.get_one(Membership, (study.id, annotator.id))
     own = own_presentations(session, study.id, annotator.id)
-    in_hand = [one.id for one in own if one.state not in DONE and may_hold(one, taken, study, now)]
-    seen = {(one.item_id, one.pair_id) for one in own}
-    slots = [slot for slot in slots_of(session, study.id, taken) if (slot.item_id, slot.pair_id) not in seen]
+    in_hand = [one.id for one in own if one.state not in DONE and may_hold(session, one, study, now)]
     done = done_tokens(session, study.id, annotator.id)
+    practice = len(practice_left(session, study.id, own))
+    regular = _free_regular(session, study, member, own, now)
+    check = standing(session, study, annotator.id)
+    held, until = held_by_others(session, study, annotator.id, now) if not (regular or in_hand) else (0, None)
+    free = practice + regular + max(0, len(in_hand) - 1)
+    if regular:
+        free += len(gold_left(session, study, member, own))
+    work = bool(in_hand or regular)
+    step = _step(study, member, check, work=work, waiting=until is not None, done=len(done))
+    if step == Step.GUIDELINES and in_hand and check.passed:
+        step = Step.ITEM
+    finished = step in {Step.DONE, Step.CLOSED} and bool(done)
     return Desk(
         study_id=study.id,
         name=study.name,
         guidelines=study.guidelines,
+        guidelines_changed=0 < member.guideline_seen < study.guideline_version,
         state=study.state,
+        step=step,
         done=len(done),
         in_hand=in_hand[0] if in_hand else "",
-        free=sum(slot.taken < study.overlap for slot in slots) + max(0, len(in_hand) - 1),
-        held_until=_held_until(session, study.id, annotator.id, seen, now),
+        free=free,
+        practice_left=practice,
+        held=held,
+        held_until=until,
         last_done=done[-1] if done else "",
+        check=check,
+        limit=study.per_annotator,
+        keeps_work=study.withdrawal == WithdrawalPolicy.KEEP,
+        completion_code=study.completion_code if finished else "",
+        exit_question=finished and _asks_at_the_end(study) and not _has_answered(session, study.id, annotator.id),
     )
 
 
-def _held_until(
-    session: Session, study_id: str, annotator_id: str, seen: set[tuple[str, str]], now: datetime
-) -> datetime | None:
-    """When the first item that others hold, and this annotator has not seen, may come back."""
-    held = session.exec(
-        select(Presentation.item_id, Presentation.pair_id, Presentation.leased_until)
-        .where(
-            Presentation.study_id == study_id,
-            Presentation.annotator_id != annotator_id,
-            Presentation.state == PresentationState.LEASED,
-            col(Presentation.leased_until) > now,
-        )
-        .order_by(col(Presentation.leased_until))
-    ).all()
-    return next((until for item_id, pair_id, until in held if (item_id, pair_id) not in seen), None)
+def _free_regular(
+    session: Session, study: Study, member: Membership, own: Sequence[Presentation], now: datetime
+) -> int:
+    limit = limit_left(study, regular_done(own, kinds_of(session, study.id)))
+    if limit == 0:
+        return 0
+    slots = open_slots(session, study, member.user_id, now)
+    # One prompt in several pairs is judged once, unless the study says otherwise.
+    free = len(slots) if study.repeat_items else len({slot.item_id for slot in slots})
+    return free if limit is None else min(free, limit)
+
+
+def _step(study: Study, member: Membership, check: CheckStanding, *, work: bool, waiting: bool, done: int) -> Step:
+    stops = {
+        Step.WITHDRAWN: member.state == MemberState.WITHDRAWN,
+        Step.CLOSED: study.state == StudyState.CLOSED,
+        Step.STOPPED: member.state == MemberState.PAUSED and bool(member.told),
+        Step.BREAK: member.state == MemberState.PAUSED,
+        Step.PAUSED: study.state == StudyState.PAUSED,
+        Step.TURNED_AWAY: check.failed,
+    }
+    for step, found in stops.items():
+        if found:
+            return step
+    if not work:
+        return Step.WAIT if waiting else Step.DONE if done else Step.NOTHING
+    if not check.passed:
+        return Step.CHECK if member.guideline_seen or not study.guidelines else Step.GUIDELINES
+    return Step.ITEM if done or member.guideline_seen or not study.guidelines else Step.GUIDELINES
+
+
+def _asks_at_the_end(study: Study) -> bool:
+    return study.questions.get("recognised") == "end"
+
+
+def _has_answered(session: Session, study_id: str, annotator_id: str) -> bool:
+    return session.get(ExitAnswer, (study_id, annotator_id)) is not None

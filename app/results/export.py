@@ -32,7 +32,7 @@ PREFERENCES = (
         "side_order_key",
         "HMAC-SHA256, keyed by the study seed, of the JSON list "
         '["side", item_id, first arm, second arm, annotator_pid] with the arms in alphabetical order; '
-        "a last hexadecimal digit that is even puts the first arm left.",
+        "where balance leaves both sides open, a last hexadecimal digit that is even puts the first arm left.",
     ),
     Column("preference_raw", "What was answered: left, right, tie_good, tie_bad or cannot_judge."),
     Column("preference_model", "The preferred arm's name, `tie` for both kinds of tie, empty for cannot_judge."),

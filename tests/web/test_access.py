@@ -105,6 +105,13 @@ EXPECTED = {
     # The study of this test asks after each item, so its annotator finds no question at the end.
     ("POST", "/judge/exit/{study_id}"): Expected(401, 404, 404, 404),
     ("GET", "/judge/{presentation_id}/feedback"): Expected(SIGN_IN, 404, 404, 404),
+    ("GET", "/judge/check/{study_id}"): Expected(SIGN_IN, 303, 404, 404),
+    ("POST", "/judge/check/{study_id}"): Expected(401, 303, 404, 404),
+    ("POST", "/judge/studies/{study_id}/pause"): Expected(401, 303, 404, 404),
+    ("POST", "/judge/studies/{study_id}/resume"): Expected(401, 303, 404, 404),
+    ("GET", "/judge/studies/{study_id}/withdraw"): Expected(SIGN_IN, 200, 404, 404),
+    ("POST", "/judge/studies/{study_id}/withdraw"): Expected(401, 303, 404, 404),
+    ("POST", "/judge/{presentation_id}/heartbeat"): Expected(401, 200, 404, 404),
     ("GET", "/judge/{presentation_id}"): Expected(SIGN_IN, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/draft"): Expected(401, 200, 404, 404),
     ("POST", "/judge/{presentation_id}/submit"): Expected(401, 303, 404, 404),

@@ -287,7 +287,7 @@ def test_no_items_now_when_others_hold_the_rest(client_for, database, alice, bob
     assert take(client_for(bob), small) is not None
     assert take(client_for(other), small) is None
     page = client_for(other).get("/judge").text
-    assert "others have the rest in hand" in page
+    assert "1 is held by others until" in page
     assert "in 60 min" in page
 
 
