@@ -3,6 +3,7 @@
 import { createCaret } from "./judging_caret.js";
 import { fill, firstMissing, nameOf, read, substance } from "./judging_form.js";
 import { focusRow, listenToKeys } from "./judging_keys.js";
+import { keepLease } from "./judging_lease.js";
 import { forget, waiting } from "./judging_outbox.js";
 import { createSaver } from "./judging_save.js";
 import { createSpans } from "./judging_spans.js";
@@ -19,7 +20,7 @@ const say = (words) => { document.getElementById("judging-said").textContent = w
 
 const evidence = item.questions.evidence
   ? (await import("./judging_evidence.js")).createEvidence({ token: item.token, editable: item.open, say }) : null;
-const spans = createSpans({ texts: item.texts, types: item.types, editable: item.open, say, evidence, onChange: () => saver.touch() });
+const spans = createSpans({ texts: item.texts, styles: item.styles, types: item.types, editable: item.open, say, evidence, onChange: () => saver.touch() });
 const caret = createCaret({ texts: item.texts, spans, say });
 const saver = createSaver({
   token: item.token,
@@ -64,8 +65,13 @@ const acts = {
     if (place) say(`Still missing: ${nameOf(place)}`);
     else if (item.open) saver.submit();
   },
+  raw() {
+    const raw = form.toggleAttribute("data-raw");
+    form.querySelector("[data-act=raw]").setAttribute("aria-pressed", String(raw));
+    say(raw ? "Both responses are shown as they were written." : "Both responses are shown formatted.");
+  },
   mark(event) {
-    if (!item.open) return;
+    if (!item.open || !item.questions.spans) return;
     const asked = event?.target.closest("[data-side]")?.dataset.side;
     const side = caret.side() ? (caret.side() === "left" ? "right" : "left") : (asked ?? columns.dataset.view);
     reveal(spans.containers[side]);
@@ -113,6 +119,7 @@ document.addEventListener("click", async (event) => {
 form.dataset.js = "";
 for (const button of form.querySelectorAll("[data-act]")) button.hidden = false;
 spans.restore(item.answer.spans);
+if (item.open && !item.submitted) keepLease(item.token, item.lease_s);
 listenToKeys({ form, acts, caret, nextMissing, reveal });
 if (item.answer.revision) document.getElementById("save-state").textContent = savedWords(item.answer);
 

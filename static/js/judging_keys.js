@@ -12,6 +12,7 @@ export function listenToKeys({ form, acts, caret, nextMissing, reveal }) {
   const letters = {
     m: () => acts.mark(),
     g: () => acts.guidelines(),
+    r: () => acts.raw(),
     f: () => acts.flag(),
     s: () => acts.skip(),
     "?": () => acts.help(),

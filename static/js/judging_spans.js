@@ -1,15 +1,17 @@
 // Marked passages: their list, their dialog, and marking with the mouse. Offsets are kept in code points.
 
-import { characters, measure, paint, snap, toPoints, toUnits, words } from "./judging_text.js";
+import { inUnits, paint } from "./judging_paint.js";
+import { characters, measure, snap, toPoints, toUnits, words } from "./judging_text.js";
 
 const SHOWN_CHARACTERS = 80;
 
 /** Keep the spans of one item. `onChange` is called after every change by the annotator, `say` speaks to them. */
-export function createSpans({ texts, types, onChange, say, editable, evidence }) {
+export function createSpans({ texts, styles, types, onChange, say, editable, evidence }) {
   const dialog = document.getElementById("span-dialog");
   const containers = Object.fromEntries(
     [...document.querySelectorAll(".answer")].map((element) => [element.dataset.side, element]),
   );
+  const looks = Object.fromEntries(Object.keys(containers).map((side) => [side, inUnits(texts[side], styles[side])]));
   let spans = [];
   let deleted = null;
 
@@ -23,7 +25,7 @@ export function createSpans({ texts, types, onChange, say, editable, evidence })
         number: index + 1,
         major: span.severity === "major",
       }));
-      paint(container, text, marks);
+      paint(container, text, marks, looks[side]);
       document.querySelector(`[data-spans="${side}"]`).replaceChildren(...own.map(row));
     }
   }

@@ -61,25 +61,3 @@ export function locate(container, unit) {
   }
   return node ? [node, unit] : [container, 0];
 }
-
-/** Show `text` with `marks` ({start, end, number, major}, UTF-16, may overlap); text stays text, never markup. */
-export function paint(container, text, marks) {
-  const cuts = new Set([0, text.length, ...marks.flatMap((mark) => [mark.start, mark.end])]);
-  const edges = [...cuts].sort((one, other) => one - other);
-  const nodes = edges.slice(0, -1).map((start, at) => segment(text, start, edges[at + 1], marks));
-  container.replaceChildren(...nodes);
-}
-
-function segment(text, start, end, marks) {
-  const over = marks.filter((mark) => mark.start < end && mark.end > start);
-  const node = document.createTextNode(text.slice(start, end));
-  if (!over.length) return node;
-  const element = document.createElement("mark");
-  element.className = over.some((mark) => mark.major) ? "span-mark span-major" : "span-mark";
-  if (over.length > 1) element.classList.add("span-overlap");
-  const ending = over.filter((mark) => mark.end === end).map((mark) => mark.number);
-  // Shown by a stylesheet, so that it never becomes part of the text that is measured.
-  if (ending.length) element.dataset.number = ending.join(" ");
-  element.append(node);
-  return element;
-}
