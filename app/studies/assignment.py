@@ -101,16 +101,15 @@ def next_slot(slots: Iterable[Slot], leans: Leans, *, seed: str, pid: str) -> Sl
 def gold_places(gold: Iterable[str], *, regular: int, seed: str, pid: str) -> list[tuple[int, str]]:
     """Say after how many regular items each gold item comes for one annotator, soonest first.
 
-    One comes in every block of at most `GOLD_BLOCK` regular items, `regular` being all the annotator could do.
+    One comes in every block of at most `GOLD_BLOCK` regular items, `regular` being all the annotator could do, and
+    always before the last of those, so that it looks like any other.
     """
     order = sorted(gold, key=lambda item_id: _keyed(seed, "gold", item_id, pid))
     if not order:
         return []
     block = max(1, min(GOLD_BLOCK, regular // len(order)))
-    return [
-        (at * block + 1 + int(_keyed(seed, "place", item_id, pid)[:8], 16) % block, item_id)
-        for at, item_id in enumerate(order)
-    ]
+    drawn = [int(_keyed(seed, "place", item_id, pid)[:8], 16) % block for item_id in order]
+    return [(min(at * block + 1 + drawn[at], max(1, regular - 1)), item_id) for at, item_id in enumerate(order)]
 
 
 def _keyed(seed: str, *parts: str) -> str:

@@ -69,7 +69,10 @@ def test_three_items_by_keyboard_alone(page_for, bob, alice, bakery, database):
     page.expose_function("clicked", lambda: clicks.append(1))
     page.add_init_script("addEventListener('mousedown', () => window.clicked(), true)")
     page.goto("/judge")
-    press(page, "Enter")
+    for title, button in (("Judge", "Read the guidelines"), ("Guidelines", "I have read them"), ("Judge", "Start")):
+        expect(page).to_have_title(f"{title} · Tuneshift")
+        expect(page.locator("[data-autofocus]", has_text=button)).to_be_focused()
+        press(page, "Enter")
     typed = []
     for at, (left, right, key, preference) in enumerate(
         [("5", "1", "1", "left"), ("3", "4", "2", "right"), ("2", "2", "4", "tie_bad")], start=1
