@@ -41,7 +41,9 @@ from app.responses import routes as responses
 from app.results import routes as results
 from app.settings import Settings, load_secret
 from app.share import routes as share
+from app.studies import import_routes as study_files
 from app.studies import routes as studies
+from app.studies import setup_routes as setup
 from app.tuning_sets import routes as tuning_sets
 from app.tuning_sets.files import places_of
 from app.tuning_sets.queue import Imports
@@ -69,6 +71,8 @@ _ROUTERS = (
     share.router,
     find.router,
     find_files.router,
+    setup.router,
+    study_files.router,
     studies.router,
     desk.router,
     own_judging.router,

@@ -232,10 +232,13 @@ class Exclusion(SQLModel, table=True):
 
 
 class StudyEvent(SQLModel, table=True):
-    """What was done to a study and by whom, or what was refused; append-only. `detail` is a sentence."""
+    """What was done to a study and by whom, or what was refused; append-only. `detail` is a sentence.
+
+    It outlives a draft that is deleted, so the study's id is no foreign key.
+    """
 
     id: str = Field(default_factory=new_id, primary_key=True)
-    study_id: str = Field(foreign_key="study.id", index=True)
+    study_id: str = Field(index=True)
     user_id: str | None = Field(default=None, foreign_key="user.id")
     action: str = Field(max_length=40)
     detail: str = ""

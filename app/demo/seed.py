@@ -15,8 +15,9 @@ from app.engines.registry import Registry
 from app.engines.tokenizer import load_tokenizer
 from app.finetune.hashing import file_sha256
 from app.settings import Settings
+from app.studies.design import NewArm
 from app.studies.generate import Progress, generate_missing
-from app.studies.queries import NewArm, change_state, create_study, get_study
+from app.studies.queries import change_state, create_study, get_study
 from app.tuning_sets.files import Places, copy_source
 from app.tuning_sets.importing import Watch, run_import
 from app.tuning_sets.queries import find_set

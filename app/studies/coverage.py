@@ -8,7 +8,7 @@ from sqlalchemy import and_, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from models import Arm, Item, ItemResponse, Pair, Presentation, PresentationState, Study
+from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation, PresentationState, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,13 @@ def missing_responses(session: Session, study_id: str) -> list[Hole]:
             ItemResponse,
             and_(col(ItemResponse.item_id) == col(Item.id), col(ItemResponse.arm_id) == col(Arm.id)),
         )
-        .where(Item.study_id == study_id, col(ItemResponse.response_id).is_(None))
+        .where(
+            Item.study_id == study_id,
+            col(ItemResponse.response_id).is_(None),
+            # Practice and gold items came with their responses.
+            Item.kind == ItemKind.REGULAR,
+            col(Arm.special).is_(False),
+        )
         .order_by(col(Item.position), col(Arm.name))
     )
     return [
@@ -66,11 +72,11 @@ def missing_responses(session: Session, study_id: str) -> list[Hole]:
 
 def arm_coverage(session: Session, study_id: str) -> list[ArmCoverage]:
     """Count the answered items of every arm, by name."""
-    items = session.exec(select(func.count()).select_from(Item).where(Item.study_id == study_id)).one()
+    items = _regular(session, study_id)
     query = (
         select(Arm.name, Arm.checkpoint, func.count(col(ItemResponse.item_id)))
         .outerjoin(ItemResponse, col(ItemResponse.arm_id) == col(Arm.id))
-        .where(Arm.study_id == study_id)
+        .where(Arm.study_id == study_id, col(Arm.special).is_(False))
         .group_by(Arm.id, Arm.name, Arm.checkpoint)
         .order_by(Arm.name)
     )
@@ -79,13 +85,13 @@ def arm_coverage(session: Session, study_id: str) -> list[ArmCoverage]:
 
 def pair_progress(session: Session, study: Study) -> list[PairProgress]:
     """Count the judgments of every pair; leases that ran out are in nobody's hand."""
-    items = session.exec(select(func.count()).select_from(Item).where(Item.study_id == study.id)).one()
+    wanted = _wanted(session, study)
     first, second = aliased(Arm), aliased(Arm)
     pairs = session.exec(
         select(Pair.id, first.name, second.name)
         .join(first, col(first.id) == col(Pair.first_arm_id))
         .join(second, col(second.id) == col(Pair.second_arm_id))
-        .where(Pair.study_id == study.id)
+        .where(Pair.study_id == study.id, col(Pair.special).is_(False))
         .order_by(first.name, second.name)
     ).all()
     counted = session.exec(
@@ -101,7 +107,19 @@ def pair_progress(session: Session, study: Study) -> list[PairProgress]:
             judged=counts.get((pair_id, PresentationState.SUBMITTED), 0),
             in_hand=counts.get((pair_id, PresentationState.LEASED), 0),
             skipped=counts.get((pair_id, PresentationState.SKIPPED), 0),
-            wanted=items * study.overlap,
+            wanted=wanted,
         )
         for pair_id, one, other in pairs
     ]
+
+
+def _regular(session: Session, study_id: str) -> int:
+    query = select(func.count()).select_from(Item).where(Item.study_id == study_id, Item.kind == ItemKind.REGULAR)
+    return session.exec(query).one()
+
+
+def _wanted(session: Session, study: Study) -> int:
+    """Count the judgments one pair wants, those of items that are wanted more or less often included."""
+    overlap = func.coalesce(Item.overlap, study.overlap)
+    query = select(func.sum(overlap)).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR)
+    return session.exec(query).one() or 0

@@ -1,68 +1,123 @@
-"""The 'new study' form as typed, kept to be shown again beside what was wrong with it."""
+"""The set-up form as typed: single fields, and rows of fields, kept to be shown again beside what was wrong. Pure.
 
-from dataclasses import dataclass
+A row's fields are parallel lists (`arm_name`, `arm_checkpoint`, …), so that rows can be added and removed without
+scripts and without numbering.
+"""
 
-from fastapi import Request
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.errors import InvalidInputError
-from app.studies.queries import NewArm
-from app.studies.rules import DEFAULT_GUIDELINES, slug_of
+from app.studies.questions import FIVE_DIMENSIONS, Dimension
+from app.studies.rules import DEFAULT_GUIDELINES
 
-DEFAULT_OVERLAP = 2
 DEFAULT_MAX_TOKENS = 256
+FIELDS: dict[str, str] = {
+    "study_id": "", "name": "", "slug": "", "seed": "", "preset": "", "prompts": "", "prompts_kept": "",
+    "pairing": "all", "against": "", "strength": "", "acceptability": "", "spans": "yes", "evidence": "",
+    "evidence_set": "", "evidence_k": "3", "evidence_decoys": "3", "recognised": "item", "overlap": "2",
+    "sample_n": "", "sample_overlap": "", "per_annotator": "", "repeat_items": "", "target": "", "ends_on": "",
+    "guidelines": DEFAULT_GUIDELINES, "withdrawal": "keep", "completion_code": "", "allow_holes": "",
+}  # fmt: skip
+SWITCHES = ("strength", "acceptability", "spans", "evidence", "repeat_items", "allow_holes")
+ROWS: dict[str, tuple[str, ...]] = {
+    "arm": ("name", "checkpoint", "max_tokens", "temperature", "seed"),
+    "dimension": ("name", "title", "a1", "a2", "a3", "a4", "a5"),
+    "question": ("question", "choices", "right", "why"),
+    "known": ("kind", "prompt", "better", "worse", "expected", "why"),
+}
+LIMITS = {"arm": 12, "dimension": 10, "question": 20, "known": 100}
+_NEW_ROWS: dict[str, dict[str, str]] = {
+    "arm": {"max_tokens": str(DEFAULT_MAX_TOKENS), "temperature": "0", "seed": "0"},
+    "dimension": {},
+    "question": {"right": "1"},
+    "known": {"kind": "practice", "expected": "better"},
+}
+
+Row = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class StudyForm:
-    """What was typed. `problems` are sentences; nothing of a form with problems is stored."""
+class SetupForm:
+    """What was typed. `typed` has every name of FIELDS; `rows` every kind of ROWS; `chosen` are pairs, as JSON."""
 
-    name: str = ""
-    slug: str = ""
-    prompts: str = ""
-    checkpoints: tuple[str, ...] = ()
-    overlap: str = str(DEFAULT_OVERLAP)
-    max_tokens: str = str(DEFAULT_MAX_TOKENS)
-    guidelines: str = DEFAULT_GUIDELINES
-    problems: tuple[str, ...] = ()
+    typed: Mapping[str, str]
+    rows: Mapping[str, tuple[Row, ...]]
+    chosen: tuple[str, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def address(self) -> str:
-        """The slug typed, or one made of the name."""
-        return self.slug.strip() or slug_of(self.name)
+    def on(self, name: str) -> bool:
+        """Tell whether a switch is on."""
+        return bool(self.typed[name])
+
+    def error(self, name: str, at: int | None = None) -> str:
+        """Say what is wrong with a field, of row `at` where it is in one; nothing when it is right."""
+        return self.problems.get(name if at is None else f"{name}-{at}", "")
+
+    def with_typed(self, **values: str) -> "SetupForm":
+        """Return the form with some single fields said otherwise."""
+        return replace(self, typed={**self.typed, **values})
+
+    def with_rows(self, kind: str, rows: Iterable[Row]) -> "SetupForm":
+        """Return the form with other rows of a kind."""
+        return replace(self, rows={**self.rows, kind: tuple(rows)})
 
 
-async def study_form(request: Request) -> StudyForm:
-    """Read the form; unknown fields are ignored by design, because a browser extension may add some."""
-    form = await request.form()
+def read_form(sent: Iterable[tuple[str, object]]) -> SetupForm:
+    """Read a form's fields as sent; fields nobody asked for are ignored, because browser extensions add some.
 
-    def typed(name: str) -> str:
-        value = form.get(name, "")
-        return value if isinstance(value, str) else ""
+    Raises InvalidInputError where the fields of rows do not fit together.
+    """
+    lists: dict[str, list[str]] = {}
+    for name, value in sent:
+        if isinstance(value, str):
+            # Browsers send every line break of a textarea as CRLF.
+            lists.setdefault(name, []).append(value.replace("\r\n", "\n"))
+    # An unticked box is not sent; a field that was never sent has its default.
+    whole = "name" in lists
+    absent = dict.fromkeys(SWITCHES, "") if whole else {}
+    typed = {name: lists[name][-1] if name in lists else absent.get(name, start) for name, start in FIELDS.items()}
+    return SetupForm(typed, {kind: _rows(kind, lists) for kind in ROWS}, tuple(lists.get("chosen", ())))
 
-    return StudyForm(
-        name=typed("name"),
-        slug=typed("slug"),
-        # Browsers send every line break of a textarea as CRLF.
-        prompts=typed("prompts").replace("\r\n", "\n"),
-        checkpoints=tuple(str(value) for value in form.getlist("checkpoints")),
-        overlap=typed("overlap"),
-        max_tokens=typed("max_tokens"),
-        guidelines=typed("guidelines").replace("\r\n", "\n"),
+
+def _rows(kind: str, lists: Mapping[str, Sequence[str]]) -> tuple[Row, ...]:
+    columns = [lists.get(f"{kind}_{name}", ()) for name in ROWS[kind]]
+    if len({len(column) for column in columns}) > 1:
+        raise InvalidInputError(
+            f"The rows of {kind!r} are incomplete: every row needs {', '.join(ROWS[kind])}.",
+            remedy="Load the page again.",
+        )
+    return tuple(dict(zip(ROWS[kind], values, strict=True)) for values in zip(*columns, strict=True))
+
+
+def act(form: SetupForm, action: str) -> SetupForm:
+    """Add a row (`add-arm`) or take one away (`remove-arm-2`, 0-based); any other action changes nothing."""
+    verb, _, rest = action.partition("-")
+    kind, _, place = rest.partition("-")
+    if kind not in ROWS:
+        return form
+    rows = form.rows[kind]
+    if verb == "add" and len(rows) < LIMITS[kind]:
+        return form.with_rows(kind, (*rows, {**dict.fromkeys(ROWS[kind], ""), **_NEW_ROWS[kind]}))
+    if verb == "remove" and place.isascii() and place.isdecimal() and len(place) <= 3:  # noqa: PLR2004  no row beyond
+        return form.with_rows(kind, (row for at, row in enumerate(rows) if at != int(place)))
+    return form
+
+
+def empty_form() -> SetupForm:
+    """Return the form for a new study: five dimensions, and nothing else filled in."""
+    return SetupForm(dict(FIELDS), {**dict.fromkeys(ROWS, ()), "dimension": dimension_rows(FIVE_DIMENSIONS)})
+
+
+def dimension_rows(dimensions: Iterable[Dimension]) -> tuple[Row, ...]:
+    """Write dimensions as rows of the form."""
+    return tuple(
+        {"name": one.name, "title": one.title} | {f"a{at}": text for at, text in enumerate(one.anchors, start=1)}
+        for one in dimensions
     )
 
 
-def new_arms(form: StudyForm, *, known: set[str], limit: int) -> list[NewArm]:
-    """Make one greedy arm per chosen checkpoint. Raises InvalidInputError for one nobody registered."""
-    unknown = [name for name in form.checkpoints if name not in known]
-    if unknown:
-        raise InvalidInputError(f"There is no checkpoint {unknown[0][:80]!r}.")
-    decoding = {"max_tokens": whole_number("Max tokens", form.max_tokens, largest=limit), "temperature": 0.0, "seed": 0}
-    return [NewArm(name=name, checkpoint=name, decoding=decoding) for name in dict.fromkeys(form.checkpoints)]
-
-
-def whole_number(what: str, text: str, *, largest: int) -> int:
-    """Read a whole number from 1 to `largest`. Raises InvalidInputError naming the field."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= largest:  # noqa: PLR2004
-        return int(text)
-    raise InvalidInputError(f"{what}: a whole number from 1 to {largest} is needed, not {text[:20]!r}.")
+def pair_value(first: str, second: str) -> str:
+    """Write a pair of arm names as the value of a check box, in one order."""
+    return json.dumps(sorted((first, second)), ensure_ascii=True)

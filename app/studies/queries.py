@@ -1,17 +1,16 @@
 """Loading and changing studies. Every study is loaded for a person; one that is not theirs does not exist."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import or_
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import Session, col, func, select
 
 from app.errors import ConflictError, InvalidInputError, NotFoundError
 from app.studies.coverage import missing_responses
+from app.studies.design import NewArm, lacking
 from app.studies.rules import is_slug
-from models import Arm, Item, ItemResponse, Membership, Pair, Role, Study, StudyState, User
+from models import Arm, Guideline, Item, ItemKind, ItemResponse, Membership, Pair, Role, Study, StudyState, User
 
 _NOT_THERE = "There is no such study, or it is not yours to see."
 
@@ -22,15 +21,6 @@ TRANSITIONS: dict[StudyState, tuple[StudyState, ...]] = {
     StudyState.PAUSED: (StudyState.OPEN, StudyState.CLOSED),
     StudyState.CLOSED: (StudyState.OPEN,),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class NewArm:
-    """An arm to be: its name in exports, the checkpoint that answers, and its decoding."""
-
-    name: str
-    checkpoint: str
-    decoding: Mapping[str, Any]
 
 
 def create_study(  # noqa: PLR0913  a study is these ten things
@@ -64,6 +54,7 @@ def create_study(  # noqa: PLR0913  a study is these ten things
     )
     session.add(study)
     session.flush()
+    session.add(Guideline(study_id=study.id, version=1, text=study.guidelines, created_by=created_by))
     session.add_all(Item(study_id=study.id, position=at, prompt=prompt) for at, prompt in enumerate(prompts, start=1))
     rows = {
         arm.name: Arm(study_id=study.id, name=arm.name, checkpoint=arm.checkpoint, decoding=dict(arm.decoding))
@@ -103,11 +94,6 @@ def _check(
     for problem, found in problems.items():
         if found:
             raise InvalidInputError(problem)
-
-
-def every_pair(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Pair each name with each other, once."""
-    return [(first, second) for at, first in enumerate(names) for second in names[at + 1 :]]
 
 
 def attach_response(session: Session, *, item_id: str, arm_id: str, response_id: str) -> None:
@@ -152,10 +138,24 @@ def change_state(session: Session, study: Study, state: StudyState) -> None:
     if state not in TRANSITIONS[study.state]:
         raise ConflictError(f"A study that is {study.state.value} cannot become {state.value}.")
     if state == StudyState.OPEN:
+        _refuse_unfinished(session, study)
         _refuse_holes(session, study)
     study.state = state
     session.add(study)
     session.flush()
+
+
+def _refuse_unfinished(session: Session, study: Study) -> None:
+    def count(table: type[Item | Arm | Pair], *where: ColumnElement[bool]) -> int:
+        return session.exec(select(func.count()).select_from(table).where(table.study_id == study.id, *where)).one()
+
+    needs = lacking(
+        prompts=count(Item, col(Item.kind) == ItemKind.REGULAR),
+        arms=count(Arm, col(Arm.special).is_(False)),
+        pairs=count(Pair, col(Pair.special).is_(False)),
+    )
+    if needs:
+        raise ConflictError(f"This study cannot open yet. {' '.join(needs)}", remedy="Finish its set-up first.")
 
 
 def _refuse_holes(session: Session, study: Study) -> None:

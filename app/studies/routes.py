@@ -1,24 +1,26 @@
 """The researcher's studies: list, make, look into, open and close, invite annotators."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
 from app.accounts.queries import create_invite, invite_url
 from app.db import ReadSession, WriteSession
-from app.errors import AppError, InvalidInputError
+from app.errors import InvalidInputError
 from app.results.export import TABLES
 from app.studies.coverage import arm_coverage, missing_responses, pair_progress
-from app.studies.forms import StudyForm, new_arms, study_form, whole_number
-from app.studies.queries import TRANSITIONS, answers_of, change_state, create_study, every_pair, get_study, studies_of
-from app.studies.rules import BadPromptsError, named_arms, read_prompts
+from app.studies.drafts import regular_items
+from app.studies.presets import PRESETS
+from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study, studies_of
+from app.studies.rules import named_arms
+from app.studies.stored import has_judgments
 from app.web.templates import render
-from models import Arm, Invite, Item, Membership, Role, Study, StudyState, User
+from models import Arm, Invite, Item, ItemKind, Membership, Role, Study, StudyState
 from models.base import now
 
 router = APIRouter()
@@ -51,23 +53,14 @@ class InviteRow:
 
 @router.get("/studies")
 def list_studies(request: Request, session: ReadSession, user: CurrentUser) -> Response:
-    """List the studies of a researcher, with the form for a new one."""
-    return _list_page(request, session, user, StudyForm(checkpoints=tuple(_known(request))))
-
-
-def _list_page(request: Request, session: Session, user: User, form: StudyForm, *, status_code: int = 200) -> Response:
+    """List the studies of a researcher, and the starts for a new one."""
     rows = [_row(session, study) for study in studies_of(session, user)]
-    return render(
-        request, "studies/list.html", status_code=status_code, studies=rows, form=form, checkpoints=_known(request)
-    )
-
-
-def _known(request: Request) -> list[str]:
-    return list(request.app.state.engines.registry.checkpoints)
+    return render(request, "studies/list.html", studies=rows, presets=tuple(PRESETS.values()))
 
 
 def _row(session: Session, study: Study) -> StudyRow:
-    items = session.exec(select(func.count()).select_from(Item).where(Item.study_id == study.id)).one()
+    regular = select(func.count()).select_from(Item).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR)
+    items = session.exec(regular).one()
     progress = pair_progress(session, study)
     return StudyRow(
         id=study.id,
@@ -80,37 +73,6 @@ def _row(session: Session, study: Study) -> StudyRow:
     )
 
 
-@router.post("/studies")
-def add_study(
-    request: Request, session: WriteSession, user: CurrentUser, form: Annotated[StudyForm, Depends(study_form)]
-) -> Response:
-    """Make a draft study of pasted prompts; with anything wrong, show the form again and store nothing."""
-    settings = request.app.state.settings
-    try:
-        arms = new_arms(form, known=set(_known(request)), limit=settings.max_new_tokens)
-        study = create_study(
-            session,
-            name=form.name,
-            slug=form.address,
-            prompts=read_prompts(form.prompts, max_chars=settings.max_prompt_chars),
-            arms=arms,
-            pairs=every_pair([arm.name for arm in arms]),
-            guidelines=form.guidelines,
-            overlap=whole_number("Judgments per item", form.overlap, largest=100),
-            created_by=user.id,
-        )
-    except BadPromptsError as error:
-        return _refused(request, session, user, replace(form, problems=tuple(error.problems)), 422)
-    except AppError as error:
-        return _refused(request, session, user, replace(form, problems=(str(error),)), error.status)
-    return RedirectResponse(f"/studies/{study.id}", status_code=303)
-
-
-def _refused(request: Request, session: Session, user: User, form: StudyForm, status_code: int) -> Response:
-    session.rollback()
-    return _list_page(request, session, user, form, status_code=status_code)
-
-
 @router.get("/studies/{study_id}")
 def show_study(request: Request, session: ReadSession, user: CurrentUser, study_id: str) -> Response:
     """Show a study to its researcher."""
@@ -118,12 +80,12 @@ def show_study(request: Request, session: ReadSession, user: CurrentUser, study_
 
 
 def _study_page(request: Request, session: Session, study: Study, *, links: tuple[str, ...] = ()) -> Response:
-    arms = session.exec(select(Arm.name).where(Arm.study_id == study.id)).all()
+    arms = session.exec(select(Arm.name).where(Arm.study_id == study.id, col(Arm.special).is_(False))).all()
     return render(
         request,
         "studies/study.html",
         study=study,
-        items=session.exec(select(Item).where(Item.study_id == study.id).order_by(col(Item.position))).all(),
+        items=regular_items(session, study),
         answers=answers_of(session, study.id),
         arms=arm_coverage(session, study.id),
         pairs=pair_progress(session, study),
@@ -134,7 +96,16 @@ def _study_page(request: Request, session: Session, study: Study, *, links: tupl
         actions=[(state.value, _ACTIONS[state]) for state in TRANSITIONS[study.state]],
         leaks=named_arms(f"{study.name}\n{study.guidelines}", arms),
         tables=TABLES,
+        can_delete=study.state is StudyState.DRAFT and not has_judgments(session, study),
     )
+
+
+def whole_number(what: str, text: str, *, largest: int) -> int:
+    """Read a whole number from 1 to `largest`. Raises InvalidInputError naming the field."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= largest:  # noqa: PLR2004
+        return int(text)
+    raise InvalidInputError(f"{what}: a whole number from 1 to {largest} is needed, not {text[:20]!r}.")
 
 
 def _invites(session: Session, study_id: str) -> list[InviteRow]:

@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_PROMPTS = 10_000
 MAX_ERRORS_SHOWN = 8
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -36,6 +37,8 @@ def read_prompts(text: str, *, max_chars: int) -> list[str]:
 
     Raises BadPromptsError naming every row that is empty, too long, no text, or a repetition.
     """
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     problems: list[str] = []
     seen: dict[str, int] = {}
     for row in _reader(text)(text, problems):
@@ -57,14 +60,17 @@ def _problem(row: _Row, seen: dict[str, int], max_chars: int) -> str:
     prompt = row.prompt
     if not isinstance(prompt, str):
         return "has no text under `prompt`"
-    if not prompt.strip():
+    return text_problem(prompt, max_chars) or (f"repeats row {seen[prompt]}" if prompt in seen else "")
+
+
+def text_problem(text: str, max_chars: int) -> str:
+    """Say what is wrong with a text that is to be stored, as the end of a sentence; nothing when it is right."""
+    if not text.strip():
         return "is empty"
-    if "\0" in prompt:
-        return "contains a NUL character"
-    if len(prompt) > max_chars:
-        return f"has {len(prompt)} characters; the limit is {max_chars}"
-    if prompt in seen:
-        return f"repeats row {seen[prompt]}"
+    if _UNSTORABLE.search(text):
+        return "contains a NUL character or half of a surrogate pair"
+    if len(text) > max_chars:
+        return f"has {len(text)} characters; the limit is {max_chars}"
     return ""
 
 
@@ -72,7 +78,11 @@ def _reader(text: str) -> Callable[[str, list[str]], Iterator[_Row]]:
     head = text.lstrip("\ufeff \t\r\n")
     if head.startswith("{"):
         return _json_lines
-    first = next(csv.reader([head.splitlines()[0]]), []) if head else []
+    try:
+        first = next(csv.reader([head.split("\n", 1)[0]]), []) if head else []
+    except csv.Error:
+        # No header is as long as csv's limit for a field, or holds a bare carriage return.
+        first = []
     return _csv if "prompt" in (name.strip() for name in first) else _plain
 
 
@@ -91,8 +101,8 @@ def _json_lines(text: str, problems: list[str]) -> Iterator[_Row]:
 
 def _csv(text: str, problems: list[str]) -> Iterator[_Row]:
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff \t\r\n"), newline=""), strict=True)
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
     try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         for number, record in enumerate(reader, start=2):
             yield _Row(number, record["prompt"])
     except csv.Error as error:
@@ -103,6 +113,17 @@ def _plain(text: str, _problems: list[str]) -> Iterator[_Row]:
     for number, line in enumerate(text.lstrip("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():
             yield _Row(number, line.strip())
+
+
+def prompts_text(prompts: Sequence[str]) -> str:
+    """Write prompts so that `read_prompts` gives them back: one per line, or as JSON Lines where one has several."""
+    plain = "\n".join(prompts)
+    try:
+        if tuple(read_prompts(plain, max_chars=len(plain) + 1)) == tuple(prompts):
+            return plain
+    except BadPromptsError:
+        pass
+    return "\n".join(json.dumps({"prompt": prompt}, ensure_ascii=False) for prompt in prompts)
 
 
 def slug_of(name: str) -> str:
@@ -124,14 +145,15 @@ def named_arms(text: str, names: Iterable[str]) -> list[str]:
 DEFAULT_GUIDELINES = """\
 Read the prompt, then both responses to the end. Judge what is written, not how long it is or who might have written it.
 
-Rate each response on its own from 1 (worst) to 5 (best):
-Helpfulness: does it do what was asked?
-Clarity: is it well ordered and easy to follow?
-Factuality: are its claims right, as far as you can tell? You may look things up.
-Depth: does it go as deep as the question deserves?
-Engagement: is it natural and pleasant to read?
+**Rate each response** on its own from 1 (worst) to 5 (best):
 
-Mark every passage that is wrong, invented or contradicts the prompt. Minor: it hardly misleads. Major: it does.
+* **Helpfulness**: does it do what was asked?
+* **Clarity**: is it well ordered and easy to follow?
+* **Factuality**: are its claims right, as far as you can tell? You may look things up.
+* **Depth**: does it go as deep as the question deserves?
+* **Engagement**: is it natural and pleasant to read?
 
-Only then say which response is better. If both are about equal, say whether both are good or both are bad. \
+**Mark every passage** that is wrong, invented or contradicts the prompt. Minor: it hardly misleads. Major: it does.
+
+**Only then say which response is better.** If both are about equal, say whether both are good or both are bad. \
 If you cannot judge, say why; that is a useful answer too."""

@@ -123,7 +123,6 @@ def upgrade() -> None:
     sa.Column('action', sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
     sa.Column('detail', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
-    sa.ForeignKeyConstraint(['study_id'], ['study.id'], name=op.f('fk_studyevent_study_id_study')),
     sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_studyevent_user_id_user')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_studyevent'))
     )

@@ -9,26 +9,26 @@ from sqlmodel import func, select
 
 from app.db import reading, writing
 from app.errors import ConflictError, EngineError, InvalidInputError
+from app.studies.design import NewArm, every_pair
 from app.studies.generate import generate_missing
-from app.studies.queries import NewArm, create_study, every_pair
+from app.studies.queries import create_study
 from models import Arm, Invite, Item, ItemResponse, Membership, Pair, Response, Study, StudyState, Trace
 from tests.factories import fill_study, make_member, make_study
 from tests.scripted_engine import Script
 from tests.scripted_engine import scripted_engines as build_engines
 
-FORM = {
-    "name": "Kitchen questions",
-    "slug": "",
-    "prompts": "Why does bread rise?\r\nName two rivers.",
-    "checkpoints": ["lft", "sft"],
-    "overlap": "2",
-    "max_tokens": "64",
-    "guidelines": "Judge fairly.",
-}
 ROUTES = [
     ("GET", "/studies"),
     ("POST", "/studies"),
+    ("GET", "/studies/new"),
+    ("POST", "/studies/preview"),
+    ("POST", "/studies/imports"),
     ("GET", "/studies/{id}"),
+    ("GET", "/studies/{id}/setup"),
+    ("POST", "/studies/{id}/setup"),
+    ("GET", "/studies/{id}/guidelines"),
+    ("POST", "/studies/{id}/duplicate"),
+    ("POST", "/studies/{id}/delete"),
     ("POST", "/studies/{id}/state"),
     ("POST", "/studies/{id}/invites"),
     ("GET", "/studies/{id}/export/preferences.csv"),
@@ -68,54 +68,6 @@ def test_an_empty_list_says_what_to_do(stranger, htmx):
     page = stranger.get("/studies", headers=htmx)
     assert page.status_code == 200
     assert "No studies yet" in page.text
-
-
-def test_a_study_is_made_of_pasted_prompts(stranger, database):
-    made = stranger.post("/studies", data=FORM)
-    assert made.status_code == 303
-    with reading(database) as session:
-        study = session.exec(select(Study)).one()
-        assert (study.slug, study.state, study.overlap) == ("kitchen-questions", StudyState.DRAFT, 2)
-        assert len(study.seed) == 32
-        prompts = session.exec(select(Item.prompt).order_by(Item.position)).all()
-        arms = session.exec(select(Arm).order_by(Arm.name)).all()
-    assert prompts == ["Why does bread rise?", "Name two rivers."]
-    assert [(arm.name, arm.checkpoint) for arm in arms] == [("lft", "lft"), ("sft", "sft")]
-    assert arms[0].decoding == {"max_tokens": 64, "temperature": 0.0, "seed": 0}
-    page = stranger.get(made.headers["location"])
-    assert "4 responses still missing" in BeautifulSoup(page.text, "html.parser").text
-
-
-@pytest.mark.parametrize(
-    ("over", "sentence"),
-    [
-        ({"prompts": "One?\nOne?\n" + "x" * 30_000}, "Row 2 repeats row 1"),
-        ({"prompts": "One?\nOne?\n" + "x" * 30_000}, "Row 3 has 30000 characters"),
-        ({"prompts": ""}, "There are no prompts"),
-        ({"name": " "}, "A study needs a name"),
-        ({"slug": "Bad Slug"}, "cannot be an address"),
-        ({"checkpoints": ["lft"]}, "at least two arms"),
-        ({"checkpoints": []}, "at least two arms"),
-        ({"checkpoints": ["lft", "nope"]}, "There is no checkpoint &#39;nope&#39;"),
-        ({"overlap": "0"}, "Judgments per item: a whole number from 1 to 100"),
-        ({"overlap": "two"}, "Judgments per item: a whole number from 1 to 100"),
-        ({"max_tokens": "9999999"}, "Max tokens: a whole number from 1 to 1024"),
-    ],
-)
-def test_a_form_with_a_mistake_stores_nothing_and_keeps_what_was_typed(stranger, database, over, sentence):
-    answer = stranger.post("/studies", data=FORM | over)
-    assert answer.status_code == 422
-    assert sentence in answer.text
-    assert "Judge fairly." in answer.text
-    assert count(database, Study) == count(database, Item) == 0
-
-
-def test_an_address_in_use_is_refused(stranger, database):
-    stranger.post("/studies", data=FORM)
-    again = stranger.post("/studies", data=FORM)
-    assert again.status_code == 409
-    assert "exists already" in again.text
-    assert count(database, Study) == 1
 
 
 def test_a_study_with_holes_does_not_open(researcher, database, alice):
