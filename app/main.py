@@ -33,6 +33,8 @@ from app.judging import evidence_routes as evidence
 from app.judging import own_routes as own_judging
 from app.judging import routes as judging
 from app.judging import save_routes as saving
+from app.monitor import exclusion_routes as exclusions
+from app.monitor import routes as monitor
 from app.provenance import borrowing_routes as borrowing
 from app.provenance import routes as provenance
 from app.provenance.borrowing_jobs import BorrowingJobs
@@ -81,6 +83,8 @@ _ROUTERS = (
     saving.router,
     evidence.router,
     results.router,
+    monitor.router,
+    exclusions.router,
     provenance.router,
     borrowing.router,
     tuning_sets.router,

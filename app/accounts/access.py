@@ -91,6 +91,13 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/studies/{study_id}/state"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/invites"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
+    # monitor
+    ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/monitor/release"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/exclusions"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/exclusions"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/exclusions/{exclusion_id}/revoke"): Access.RESEARCHER,
     # provenance
     ("GET", "/responses/{response_id}/sources"): Access.RESEARCHER,
     ("GET", "/responses/{response_id}/sources/{set_id}/{position}"): Access.RESEARCHER,

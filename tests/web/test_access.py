@@ -12,6 +12,7 @@ from models import (
     Comparison,
     ComparisonColumn,
     Evidence,
+    Exclusion,
     ImportState,
     Invite,
     Role,
@@ -103,6 +104,12 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
     ("POST", "/studies/{study_id}/invites"): Expected(401, 403, 404, 200),
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/exclusions"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/exclusions"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/exclusions/{exclusion_id}/revoke"): Expected(401, 403, 404, 303),
     ("GET", "/judge"): Expected(SIGN_IN, 303, 200, 200),
     ("POST", "/judge/next"): Expected(401, 303, 404, 404),
     ("GET", "/judge/history"): Expected(SIGN_IN, 200, 200, 200),
@@ -144,7 +151,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
         response = make_response(session, run={"engine": "scripted", "text_lengths": [1] * 10})
         tuning_set = TuningSet(name="Kettles", sha256="0" * 64, filename="k.jsonl", n=1, state=ImportState.READY)
         file = ScoredFile(name="run", sha256="0" * 64, tuned="sft", base="base", created_by=alice.id)
-        session.add_all([comparison, response, tuning_set, file])
+        exclusion = Exclusion(study_id=study.id, rule="recognised")
+        session.add_all([comparison, response, tuning_set, file, exclusion])
         session.flush()
         session.add(
             TuningInstance(set_id=tuning_set.id, position=0, instance_id="0", instruction="Why?", answer="Because.")
@@ -181,6 +189,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "table": "preferences.csv",
         "presentation_id": presentation,
         "evidence_id": evidence.id,
+        "exclusion_id": exclusion.id,
     }
     forms = {
         "/checkpoints/check": {"name": "base"},
@@ -191,6 +200,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "/tuning-sets/{set_id}/uses": {"checkpoint": "lft"},
         "/studies/{study_id}/state": {"state": "paused"},
         "/studies/{study_id}/borrowing": {"set": tuning_set.id},
+        "/studies/{study_id}/monitor/release": {"presentation_id": presentation},
+        "/studies/{study_id}/exclusions": {"rule": "min_active", "seconds": "3"},
         "/judge/next": {"study_id": study.id},
         "/judge/exit/{study_id}": {"recognised_model": "no"},
         "/judge/{presentation_id}/draft": a_form(),
@@ -221,7 +232,13 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
     address, form = place(path)
     form = {name: "0" * 16 if name == "study_id" else value for name, value in form.items()}
     nobodys = "0" * 16
-    made_up = path.format(study_id=nobodys, presentation_id=nobodys, evidence_id=nobodys, table="preferences.csv")
+    made_up = path.format(
+        study_id=nobodys,
+        presentation_id=nobodys,
+        evidence_id=nobodys,
+        exclusion_id=nobodys,
+        table="preferences.csv",
+    )
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
     assert (real.status_code, real.text) == (unreal.status_code, unreal.text)
 

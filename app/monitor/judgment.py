@@ -1,0 +1,166 @@
+"""One judgment whole: what was shown, and every revision ever saved of the answer. For researchers' routes alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from app.monitor.excluding import excluding
+from app.monitor.facts import ANSWERS
+from app.monitor.matrix import shown_in
+from app.monitor.rule_forms import title_of
+from app.monitor.votes import aware
+from app.studies.questions import STRENGTHS, read_questions
+from models import Arm, Item, Membership, Presentation, Response, Revision, RevisionKind, Span, Study
+
+
+@dataclass(frozen=True, slots=True)
+class SideShown:
+    """A response as it stood on one side of the page."""
+
+    side: str
+    letter: str
+    arm: str
+    response_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRevision:
+    """One saved version of the answer. `marks` are `first` and `counts` where it is the first or the final answer."""
+
+    number: int
+    kind: str
+    at: datetime
+    answer: str
+    ratings: tuple[tuple[str, int | None, int | None], ...]
+    acceptable: tuple[str, str]
+    recognised: str
+    comment: str
+    skip_reason: str
+    edit_reason: str
+    flagged: bool
+    active: str
+    wall: str
+    read: str
+    guideline_version: int
+    app_version: str
+    spans: tuple[Span, ...]
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """A presentation with its sides and revisions, oldest first; `excluded` are the titles of the rules it meets."""
+
+    presentation_id: str
+    pid: str
+    item: Item
+    state: str
+    handed_at: datetime
+    leased_until: datetime
+    sides: tuple[SideShown, SideShown]
+    revisions: tuple[SavedRevision, ...]
+    excluded: tuple[str, ...]
+
+
+def judgment_of(session: Session, study: Study, presentation_id: str) -> Judgment:
+    """Load one judgment of a study. Raises NotFoundError."""
+    shown = shown_in(session, study, presentation_id)
+    item = session.get_one(Item, shown.item_id)
+    titles = {one.name: one.title for one in read_questions(study.questions).dimensions}
+    return Judgment(
+        presentation_id=shown.id,
+        pid=session.get_one(Membership, (study.id, shown.annotator_id)).pid,
+        item=item,
+        state=str(shown.state),
+        handed_at=aware(shown.created_at),
+        leased_until=aware(shown.leased_until),
+        sides=(
+            _side(session, "left", "A", shown.left_arm_id, shown.left_response_id),
+            _side(session, "right", "B", shown.right_arm_id, shown.right_response_id),
+        ),
+        revisions=_revisions(session, shown, titles),
+        excluded=_excluded(session, study, shown),
+    )
+
+
+def _side(session: Session, side: str, letter: str, arm_id: str, response_id: str) -> SideShown:
+    text = session.exec(select(Response.text).where(Response.id == response_id)).one()
+    return SideShown(side, letter, session.get_one(Arm, arm_id).name, response_id, text)
+
+
+def _revisions(session: Session, shown: Presentation, titles: Mapping[str, str]) -> tuple[SavedRevision, ...]:
+    saved = session.exec(
+        select(Revision).where(Revision.presentation_id == shown.id).order_by(col(Revision.number))
+    ).all()
+    spans: dict[str, list[Span]] = {}
+    marked = (
+        select(Span)
+        .join(Revision, col(Revision.id) == col(Span.revision_id))
+        .where(Revision.presentation_id == shown.id)
+        .order_by(col(Span.position), col(Span.id))
+    )
+    for span in session.exec(marked):
+        spans.setdefault(span.revision_id, []).append(span)
+    submitted = [one.number for one in saved if one.kind == RevisionKind.SUBMITTED]
+    ends = {"first answer": submitted[:1], "final answer": submitted[-1:]}
+    return tuple(
+        _revision(one, titles, spans.get(one.id, ()), [name for name, at in ends.items() if one.number in at])
+        for one in saved
+    )
+
+
+def _revision(one: Revision, titles: Mapping[str, str], spans: Sequence[Span], marks: Sequence[str]) -> SavedRevision:
+    left, right = one.ratings.get("left", {}), one.ratings.get("right", {})
+    named = list(dict.fromkeys([*titles, *left, *right]))
+    return SavedRevision(
+        number=one.number,
+        kind=str(one.kind),
+        at=aware(one.created_at),
+        answer=_answer(one),
+        ratings=tuple(
+            (titles.get(name, name), left.get(name), right.get(name)) for name in named if name in left or name in right
+        ),
+        acceptable=(_yes_no(one.acceptability.get("left")), _yes_no(one.acceptability.get("right"))),
+        recognised=(one.recognised_guess or "yes") if one.recognised_model else "",
+        comment=one.comment,
+        skip_reason=one.skip_reason,
+        edit_reason=one.edit_reason,
+        flagged=one.flagged,
+        active=f"{one.active_ms / 1000:.1f} s",
+        wall=f"{one.wall_ms / 1000:.1f} s",
+        read=_read(one.reading),
+        guideline_version=one.guideline_version,
+        app_version=one.app_version,
+        spans=tuple(spans),
+        marks=tuple(marks),
+    )
+
+
+def _answer(one: Revision) -> str:
+    if one.preference is None:
+        return "no preference yet"
+    answer = ANSWERS[str(one.preference)]
+    return f"{answer}, {STRENGTHS[one.strength]} better" if one.strength in STRENGTHS else answer
+
+
+def _yes_no(said: object) -> str:
+    return ("yes" if said else "no") if isinstance(said, bool) else ""
+
+
+def _read(reading: Mapping[str, float]) -> str:
+    if not {"left", "right"} <= reading.keys():
+        return ""
+    return f"A {reading['left']:.0%}, B {reading['right']:.0%}"
+
+
+def _excluded(session: Session, study: Study, shown: Presentation) -> tuple[str, ...]:
+    final = session.exec(
+        select(Revision)
+        .where(Revision.presentation_id == shown.id, Revision.kind == RevisionKind.SUBMITTED)
+        .order_by(col(Revision.number).desc())
+    ).first()
+    names = excluding(session, study).names(shown, final) if final else []
+    return tuple(title_of(name) for name in names)

@@ -1,0 +1,61 @@
+"""The monitor of a running study, and one judgment of it looked at whole. For researchers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.accounts.access import CurrentUser
+from app.db import ReadSession, WriteSession
+from app.monitor.board import board_of
+from app.monitor.judgment import judgment_of
+from app.monitor.matrix import leases_of, matrix_of, release, shown_in
+from app.monitor.votes import members_of
+from app.studies.queries import get_study
+from app.web.templates import is_htmx, render
+from models.base import now
+
+router = APIRouter()
+
+_Page = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+@router.get("/studies/{study_id}/monitor")
+def monitor(
+    request: Request, session: ReadSession, user: CurrentUser, study_id: str, items: _Page = 1, people: _Page = 1
+) -> Response:
+    """Show how a study stands now; an htmx request gets the part that changes. `items`, `people` page the matrix."""
+    study = get_study(session, study_id, user)
+    moment = now()
+    board = board_of(session, study, moment)
+    members = members_of(session, study)
+    return render(
+        request,
+        "monitor/_live.html" if is_htmx(request) else "monitor/page.html",
+        study=study,
+        board=board,
+        matrix=matrix_of(session, study, members, moment, rows=items, columns=people),
+        leases=leases_of(session, study, board.names.items, members, moment),
+        moment=moment,
+    )
+
+
+@router.post("/studies/{study_id}/monitor/release")
+def release_lease(
+    session: WriteSession, user: CurrentUser, study_id: str, presentation_id: Annotated[str, Form(max_length=64)]
+) -> Response:
+    """End a lease by hand, so that somebody else may have the place."""
+    study = get_study(session, study_id, user)
+    shown = shown_in(session, study, presentation_id)
+    pid = members_of(session, study)[shown.annotator_id].pid
+    release(session, study, presentation_id, by=user, pid=pid, now=now())
+    return RedirectResponse(f"/studies/{study.id}/monitor#leases", status_code=303)
+
+
+@router.get("/studies/{study_id}/judgments/{presentation_id}")
+def judgment(
+    request: Request, session: ReadSession, user: CurrentUser, study_id: str, presentation_id: str
+) -> Response:
+    """Show what one annotator was shown and every revision of their answer."""
+    study = get_study(session, study_id, user)
+    return render(request, "monitor/judgment.html", study=study, judgment=judgment_of(session, study, presentation_id))
