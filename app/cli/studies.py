@@ -17,17 +17,14 @@ from app.cli.common import (
 )
 from app.db import reading
 from app.errors import InvalidInputError
+from app.results import export as tables
 from app.results.queries import iter_table, write_zip
 from app.settings import Settings
 from app.studies.generate import generate_missing
 from app.studies.queries import get_study
 
-TABLES = {
-    ("preferences", "csv"): "preferences.csv",
-    ("ratings", "csv"): "ratings.csv",
-    ("hallucinations", "jsonl"): "hallucinations.jsonl",
-    ("evidence", "jsonl"): "evidence.jsonl",
-}
+TABLES = {(name.partition(".")[0], name.partition(".")[2]): name for name in tables.TABLES}
+_JSON_LINES = {table for table, form in TABLES if form == "jsonl"}
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -53,8 +50,15 @@ def generate(
 def export(
     study: Annotated[str, typer.Argument(help="The study's short name.")],
     out: Annotated[str, typer.Option(help="File to write; - is standard output (with --table).")],
-    table: Annotated[str, typer.Option(help="preferences, ratings or hallucinations; without it a zip of all.")] = "",
-    form: Annotated[str, typer.Option("--format", help="csv, or jsonl for hallucinations.")] = "csv",
+    table: Annotated[
+        str, typer.Option(help="One table, such as preferences or ratings; without it a zip of all.")
+    ] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="csv, or jsonl for hallucinations, evidence, revisions.")
+    ] = "csv",
+    external_ids: Annotated[
+        bool, typer.Option("--external-ids", help="Name annotators as their recruiting platform does.")
+    ] = False,
 ) -> None:
     """Write a study's judgments: one table, or a zip of all of them."""
     settings = Settings()
@@ -63,12 +67,12 @@ def export(
         if not table:
             if out == "-":
                 raise InvalidInputError("A zip is not written to standard output.", remedy="Name a file, or a --table.")
-            write_zip(session, found, Path(out))
+            write_zip(session, found, Path(out), external_ids=external_ids)
             return
-        form = "jsonl" if table == "hallucinations" else form
+        form = "jsonl" if table in _JSON_LINES else form
         if (table, form) not in TABLES:
             offered = ", ".join(f"{known} as {kind}" for known, kind in TABLES)
             raise InvalidInputError(f"There is no table {table!r} as {form!r}.", remedy=f"Offered: {offered}.")
         with output_file(out) as file:
-            for chunk in iter_table(session, found, TABLES[table, form]):
+            for chunk in iter_table(session, found, TABLES[table, form], external_ids=external_ids):
                 file.write(chunk)

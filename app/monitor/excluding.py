@@ -1,6 +1,6 @@
 """Applying a study's exclusion rules to stored judgments, and adding and revoking them; a rule is never deleted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,17 +57,17 @@ def stored_rules(session: Session, study: Study) -> list[StoredRule]:
         return []
     users = {key for one in rules for key in (one.created_by, one.revoked_by) if key}
     names = dict(session.exec(select(User.id, User.name).where(col(User.id).in_(users))).all())
-    votes = list(iter_votes(session, study))
-    people = people_of(votes, members_of(session, study))
+    counts = count_met(session, study, [Rule(one.rule, one.settings) for one in rules])
     return [
-        StoredRule(
-            one,
-            names.get(one.created_by or "", ""),
-            names.get(one.revoked_by or "", ""),
-            *matched(votes, people, Rule(one.rule, one.settings)),
-        )
-        for one in rules
+        StoredRule(one, names.get(one.created_by or "", ""), names.get(one.revoked_by or "", ""), *met)
+        for one, met in zip(rules, counts, strict=True)
     ]
+
+
+def count_met(session: Session, study: Study, rules: Sequence[Rule]) -> list[tuple[int, int]]:
+    """Count the judgments and annotators that each rule meets by itself, reading judgments twice and keeping none."""
+    people = people_of(iter_votes(session, study), members_of(session, study))
+    return matched(iter_votes(session, study), people, rules)
 
 
 def add_rule(

@@ -5,7 +5,7 @@ can be bent towards a result.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -157,11 +157,12 @@ def tally(votes: Iterable[Vote], people: Mapping[str, Person], rules: Iterable[R
     return Tally(len(kept), len({vote.annotator_id for vote in kept}), Counter(vote.pair_id for vote in kept))
 
 
-def matched(votes: Iterable[Vote], people: Mapping[str, Person], rule: Rule) -> tuple[int, int]:
-    """Count the regular judgments that one rule meets by itself, and their annotators."""
-    found = [
-        vote.annotator_id
-        for vote in votes
-        if vote.item_kind == REGULAR and meets(rule, vote, people[vote.annotator_id])
-    ]
-    return len(found), len(set(found))
+def matched(votes: Iterable[Vote], people: Mapping[str, Person], rules: Sequence[Rule]) -> list[tuple[int, int]]:
+    """Count the regular judgments that each rule meets by itself, and their annotators; no judgment is kept."""
+    judgments, annotators = [0] * len(rules), [set[str]() for _ in rules]
+    for vote in votes:
+        for at, rule in enumerate(rules):
+            if vote.item_kind == REGULAR and meets(rule, vote, people[vote.annotator_id]):
+                judgments[at] += 1
+                annotators[at].add(vote.annotator_id)
+    return list(zip(judgments, map(len, annotators), strict=True))

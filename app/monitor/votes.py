@@ -29,7 +29,7 @@ from models import (
     WithdrawalPolicy,
 )
 
-_BATCH = 1_000
+_BATCH = 200
 
 
 def aware(moment: datetime) -> datetime:

@@ -36,7 +36,7 @@ PREFERENCES = (
     ),
     Column("preference_raw", "What was answered: left, right, tie_good, tie_bad or cannot_judge."),
     Column("preference_model", "The preferred arm's name, `tie` for both kinds of tie, empty for cannot_judge."),
-    Column("strength", "Strength of the preference; empty, because the page does not ask for it."),
+    Column("strength", "How much better: 1 slightly, 2 clearly, 3 much; empty for ties and where it was not asked."),
     Column("revision", "Number of the revision that counts: the last one submitted. Drafts are numbered too."),
     Column("first_preference", "preference_raw of the first submitted revision, to tell what was changed later."),
     Column("created_at", "When the item was handed to the annotator, UTC, ISO 8601."),
@@ -50,8 +50,12 @@ PREFERENCES = (
     Column("recognised_model", "true where the annotator believes to have recognised a model."),
     Column("guideline_version", "Version of the guidelines in view when the revision was submitted."),
     Column("app_version", "Version of Tuneshift that stored the revision."),
-    Column("excluded", "true where an exclusion rule removed the judgment from the results; false without rules."),
-    Column("exclusion_reason", "The rule that excluded it; empty otherwise."),
+    Column("excluded", "true where an exclusion rule takes the judgment out of the results; false without rules."),
+    Column(
+        "exclusion_reason",
+        "The rules that exclude it, named as in exclusions.csv, oldest first, separated by semicolons; empty for none.",
+    ),
+    Column("recognised_guess", "What the annotator believes to have recognised it by, or as; empty otherwise."),
 )
 
 RATINGS = (
@@ -60,7 +64,7 @@ RATINGS = (
     Column("item_id", "Opaque id of the prompt within the study."),
     Column("side", "left (A) or right (B)."),
     Column("model", "Name of the arm on that side."),
-    Column("dimension", "helpfulness, clarity, factuality, depth or engagement."),
+    Column("dimension", "What was rated, by the name the study gives it; helpfulness, clarity and so on by default."),
     Column("value", "1 (worst) to 5 (best)."),
 )
 
@@ -116,11 +120,102 @@ EVIDENCE = (
     Column("none_of_these", "true where the annotator answered that the span was borrowed from none of those shown."),
 )
 
+ACCEPTABILITY = (
+    Column("presentation_id", "Joins preferences.csv."),
+    Column("annotator_pid", "Pseudonym of the annotator, one per study."),
+    Column("item_id", "Opaque id of the prompt within the study."),
+    Column("side", "left (A) or right (B)."),
+    Column("model", "Name of the arm on that side."),
+    Column("acceptable", "true where the annotator found the response acceptable by itself."),
+)
+
+GOLD = (
+    Column("presentation_id", "Opaque id of this item as shown to this annotator; joins revisions.jsonl."),
+    Column("annotator_pid", "Pseudonym of the annotator, one per study."),
+    Column("item_id", "Opaque id of the gold item."),
+    Column("prompt", "The prompt of the gold item."),
+    Column("expected", "The answer expected: the side on which the better response stood, tie_good or tie_bad."),
+    Column("preference_raw", "What was answered: left, right, tie_good, tie_bad or cannot_judge."),
+    Column("right", "true where both agree; to be unable to judge a gold item counts as wrong."),
+    Column("revision", "Number of the revision that counts: the last one submitted."),
+    Column("submitted_at", "When the revision that counts was submitted, UTC, ISO 8601."),
+    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds."),
+)
+
+ANNOTATORS = (
+    Column("annotator_pid", "Pseudonym of the annotator, one per study; joins the other tables."),
+    Column("state", "active, paused or withdrawn."),
+    Column("joined_at", "When they joined the study, UTC, ISO 8601."),
+    Column("judgments", "Their rows in preferences.csv."),
+    Column("excluded", "How many of these are excluded."),
+    Column("recognised_model", "Whether they recognised a model, as asked at the end; empty where not answered."),
+    Column("recognised_guess", "What they believe to have recognised it by, or as, as asked at the end."),
+    Column("exit_comment", "Their comment at the end."),
+    Column("comprehension_attempts", "Tries at the comprehension check; 0 where there is none."),
+    Column("comprehension_passed", "Whether one of these tries passed; empty without tries."),
+    Column(
+        "external_id",
+        "What the recruiting platform calls them; empty unless the download asks for it with external_ids.",
+    ),
+)
+
+EXCLUSIONS = (
+    Column("exclusion_id", "Opaque id of the rule; empty for the study's policy on those who withdraw."),
+    Column(
+        "rule",
+        "min_active, gold_failed, straight_lining, recognised, outdated_guidelines, comprehension, annotator, or "
+        "withdrawn for the study's policy.",
+    ),
+    Column("settings", "The rule's numbers and names, a JSON object."),
+    Column("meaning", "The rule in words."),
+    Column("reason", "Why it was added, in the researcher's words."),
+    Column("created_by", "Name of who added it."),
+    Column("created_at", "When it was added, UTC, ISO 8601."),
+    Column("revoked_by", "Name of who took it back; empty while it holds."),
+    Column("revoked_at", "When it was taken back, UTC, ISO 8601; empty while it holds."),
+    Column("judgments", "The rows of preferences.csv it meets by itself at the time of the export, also when revoked."),
+    Column("annotators", "The annotators these judgments come from."),
+)
+
+REVISIONS = (
+    Column("presentation_id", "Opaque id of this item and pair as shown to this annotator."),
+    Column("annotator_pid", "Pseudonym of the annotator, one per study."),
+    Column("item_id", "Opaque id of the prompt within the study."),
+    Column("item_kind", "regular, practice or gold; only regular items are results."),
+    Column("model_left", "Name of the arm shown left, as A."),
+    Column("model_right", "Name of the arm shown right, as B."),
+    Column("state", "submitted, skipped, leased or expired: where the presentation stands."),
+    Column("revision", "Number of the revision, from 1."),
+    Column("kind", "draft or submitted; the last submitted one is the judgment."),
+    Column("saved_at", "When the revision was stored, UTC, ISO 8601."),
+    Column("preference", "left, right, tie_good, tie_bad or cannot_judge; null in a draft without one."),
+    Column("strength", "1 slightly, 2 clearly, 3 much; null otherwise."),
+    Column("ratings", "An object of left and right, each an object of dimension and value."),
+    Column("acceptability", "An object of left and right, each true or false; empty where it was not asked."),
+    Column("spans", "The marked spans, each with side, start, end, quote, type, severity and note."),
+    Column("comment", "The annotator's comment."),
+    Column("flagged", "true where the annotator flagged the item."),
+    Column("skip_reason", "Why it could not be judged."),
+    Column("recognised_model", "true where the annotator believes to have recognised a model."),
+    Column("recognised_guess", "What they believe to have recognised it by, or as."),
+    Column("reading", "How far each side was read, 0 to 1, and first_view_ms; empty where unknown."),
+    Column("edit_reason", "Why a submitted answer was changed."),
+    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds."),
+    Column("wall_ms", "Milliseconds the page was open, over all visits."),
+    Column("guideline_version", "Version of the guidelines in view."),
+    Column("app_version", "Version of Tuneshift that stored the revision."),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "preferences.csv": PREFERENCES,
     "ratings.csv": RATINGS,
     "hallucinations.jsonl": HALLUCINATIONS,
     "evidence.jsonl": EVIDENCE,
+    "acceptability.csv": ACCEPTABILITY,
+    "gold.csv": GOLD,
+    "annotators.csv": ANNOTATORS,
+    "exclusions.csv": EXCLUSIONS,
+    "revisions.jsonl": REVISIONS,
 }
 
 

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from sqlalchemy import and_, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.monitor.excluding import excluding
 from app.results.attribution import attribution, evidence_rows, judged_beside
 from app.results.export import TABLES, write_table
+from app.results.people import annotator_rows, exclusion_rows
+from app.results.revisions import revision_rows
 from app.results.spans import span_shift
 from app.shift.packing import unpack
 from models import (
     Arm,
     Item,
+    ItemKind,
     ItemResponse,
     Membership,
     Preference,
@@ -72,21 +77,27 @@ class _Judged:
     first: Revision
 
 
-def iter_table(session: Session, study: Study, table: str) -> Iterator[str]:
-    """Yield the lines of a table of `TABLES`, items in order, final judgments only; the same state, the same bytes.
+def iter_table(session: Session, study: Study, table: str, *, external_ids: bool = False) -> Iterator[str]:
+    """Yield the lines of a table of `TABLES`, items in order; the same state, the same bytes.
 
-    The session should be one read transaction, which is one snapshot.
+    The session should be one read transaction, which is one snapshot. What recruiting platforms call annotators is
+    written only where `external_ids` asks for it.
     """
-    rows = {
+    rows: dict[str, Callable[[Session, Study], Iterator[dict[str, Any]]]] = {
         "preferences.csv": _preference_rows,
         "ratings.csv": _rating_rows,
         "hallucinations.jsonl": _hallucination_rows,
         "evidence.jsonl": _evidence_rows,
+        "acceptability.csv": _acceptability_rows,
+        "gold.csv": _gold_rows,
+        "annotators.csv": partial(annotator_rows, external_ids=external_ids),
+        "exclusions.csv": exclusion_rows,
+        "revisions.jsonl": revision_rows,
     }
     return write_table(table, rows[table](session, study))
 
 
-def write_zip(session: Session, study: Study, path: Path) -> None:
+def write_zip(session: Session, study: Study, path: Path, *, external_ids: bool = False) -> None:
     """Write every table into one zip at `path`; it appears whole or not at all."""
     part = path.with_name(f"{path.name}.part")
     try:
@@ -95,7 +106,7 @@ def write_zip(session: Session, study: Study, path: Path) -> None:
                 entry = zipfile.ZipInfo(table, _ZIP_TIME)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(entry, "w", force_zip64=True) as file:
-                    for line in iter_table(session, study, table):
+                    for line in iter_table(session, study, table, external_ids=external_ids):
                         file.write(line.encode())
         part.replace(path)
     finally:
@@ -104,9 +115,13 @@ def write_zip(session: Session, study: Study, path: Path) -> None:
 
 
 def _preference_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
-    names = _names(session, study)
+    names, rules = _names(session, study), excluding(session, study)
     for judged in _judgments(session, study):
-        yield _preference_row(study, names, judged)
+        excluded_by = rules.names(judged.presentation, judged.final)
+        yield _preference_row(study, names, judged) | {
+            "excluded": bool(excluded_by),
+            "exclusion_reason": "; ".join(excluded_by) or None,
+        }
 
 
 def _preference_row(study: Study, names: _Names, judged: _Judged) -> dict[str, Any]:
@@ -127,7 +142,7 @@ def _preference_row(study: Study, names: _Names, judged: _Judged) -> dict[str, A
         "side_order_key": shown.side_order_key,
         "preference_raw": _required(final.preference).value,
         "preference_model": chosen.get(_required(final.preference), "tie"),
-        "strength": None,
+        "strength": final.strength,
         "revision": final.number,
         "first_preference": _required(judged.first.preference).value,
         "created_at": shown.created_at,
@@ -141,8 +156,7 @@ def _preference_row(study: Study, names: _Names, judged: _Judged) -> dict[str, A
         "recognised_model": final.recognised_model,
         "guideline_version": final.guideline_version,
         "app_version": final.app_version,
-        "excluded": False,
-        "exclusion_reason": None,
+        "recognised_guess": final.recognised_guess,
     }
 
 
@@ -152,6 +166,36 @@ def _rating_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
         for side, rated in judged.final.ratings.items():
             for dimension, value in rated.items():
                 yield _where(names, judged, Side(side)) | {"dimension": dimension, "value": value}
+
+
+def _acceptability_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
+    names = _names(session, study)
+    for judged in _judgments(session, study):
+        for side in Side:
+            if side.value in judged.final.acceptability:
+                yield _where(names, judged, side) | {"acceptable": judged.final.acceptability[side.value]}
+
+
+def _gold_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
+    names = _names(session, study)
+    for judged in _judgments(session, study, ItemKind.GOLD):
+        shown, final = judged.presentation, judged.final
+        expected = judged.item.expected
+        if expected == "better":
+            expected = "left" if names.arms[shown.left_arm_id] == "better" else "right"
+        answered = _required(final.preference).value
+        yield {
+            "presentation_id": shown.id,
+            "annotator_pid": names.pids[shown.annotator_id],
+            "item_id": judged.item.id,
+            "prompt": judged.item.prompt,
+            "expected": expected,
+            "preference_raw": answered,
+            "right": answered == expected,
+            "revision": final.number,
+            "submitted_at": final.created_at,
+            "active_ms": final.active_ms,
+        }
 
 
 def _hallucination_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
@@ -229,9 +273,10 @@ def _names(session: Session, study: Study) -> _Names:
     return _Names(arms=dict(arms.all()), pids=dict(pids.all()), hashes=dict(hashes.all()))
 
 
-def _judgments(session: Session, study: Study) -> Iterator[_Judged]:
+def _judgments(session: Session, study: Study, kind: ItemKind = ItemKind.REGULAR) -> Iterator[_Judged]:
     # Every study's items are listed at once, but only one item's judgments are in memory at a time.
-    item_ids = session.exec(select(Item.id).where(Item.study_id == study.id).order_by(col(Item.position))).all()
+    query = select(Item.id).where(Item.study_id == study.id, Item.kind == kind).order_by(col(Item.position))
+    item_ids = session.exec(query).all()
     for item_id in item_ids:
         item = session.get_one(Item, item_id)
         for judged in _judgments_of(session, item):

@@ -90,12 +90,22 @@ CONTRACT = {
     "preferences.csv": "study_id study_version item_id presentation_id annotator_pid prompt model_left model_right "
     "response_left_sha256 response_right_sha256 side_order_key preference_raw preference_model strength revision "
     "first_preference created_at submitted_at active_ms wall_ms skipped skip_reason flagged comment recognised_model "
-    "guideline_version app_version excluded exclusion_reason",
+    "guideline_version app_version excluded exclusion_reason recognised_guess",
     "ratings.csv": "presentation_id annotator_pid item_id side model dimension value",
     "hallucinations.jsonl": "presentation_id annotator_pid item_id side model start end quote prefix suffix type "
     "severity causal evidence_instance_id evidence_is_decoy note shift",
     "evidence.jsonl": "presentation_id annotator_pid item_id side model start end place tuning_set_sha256 instance_id "
     "is_decoy origin score opened marked verdict none_of_these",
+    "acceptability.csv": "presentation_id annotator_pid item_id side model acceptable",
+    "gold.csv": "presentation_id annotator_pid item_id prompt expected preference_raw right revision submitted_at "
+    "active_ms",
+    "annotators.csv": "annotator_pid state joined_at judgments excluded recognised_model recognised_guess exit_comment "
+    "comprehension_attempts comprehension_passed external_id",
+    "exclusions.csv": "exclusion_id rule settings meaning reason created_by created_at revoked_by revoked_at judgments "
+    "annotators",
+    "revisions.jsonl": "presentation_id annotator_pid item_id item_kind model_left model_right state revision kind "
+    "saved_at preference strength ratings acceptability spans comment flagged skip_reason recognised_model "
+    "recognised_guess reading edit_reason active_ms wall_ms guideline_version app_version",
 }
 
 
