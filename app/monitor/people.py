@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from app.monitor.exclusions import Person
-from app.monitor.facts import REGULAR, GoldResult, Vote, gold_result
+from app.monitor.facts import GoldResult, Vote, gold_result
 from app.monitor.profile import Profile, profile_of, warnings_of
 from app.monitor.twins import Account, Twins, find_twins
 from models import ComprehensionAttempt, Membership, Study, User
@@ -57,7 +57,7 @@ def people_rows(
     attempts = _attempts(session, study.id)
     rows = []
     for key, given in by_person.items():
-        profile = profile_of([vote for vote in given if vote.item_kind == REGULAR], lengths)
+        profile = profile_of(given, lengths)
         gold = gold_result(given)
         warnings = tuple(warnings_of(profile, gold))
         rows.append(

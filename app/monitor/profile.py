@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-from app.monitor.facts import ANSWERS, SIDES, SKIP, TIES, GoldResult, Vote
+from app.monitor.facts import ANSWERS, GOLD, REGULAR, SIDES, SKIP, TIES, GoldResult, Vote
 from app.stats.wilson import wilson
 
 UNLIKELY = 0.001
@@ -45,7 +45,8 @@ class Share:
 class Profile:
     """One annotator's regular judgments. `n` leaves out those they could not judge.
 
-    `left` and `changes` are over answers for a side; `longer` over those whose texts differ in length. `fast_ms` is the
+    `left` and `changes` are over answers for a side; `longer` over those whose texts differ in length. `changes` and
+    `gap_s` follow the order of work, in which gold items stand among the regular ones. `fast_ms` is the
     longest active time of the fastest tenth, `gap_s` the median seconds between two submissions, by the server's clock.
     `entropy` is that of the four answers in bits, 0 for always the same and 2 for all alike.
     """
@@ -65,19 +66,23 @@ class Profile:
     recognised: int
 
 
-def profile_of(votes: Sequence[Vote], lengths: Mapping[str, int]) -> Profile:
-    """Describe one annotator from their regular judgments, oldest first, and the lengths of responses by id."""
+def profile_of(given: Sequence[Vote], lengths: Mapping[str, int]) -> Profile:
+    """Describe one annotator from all their judgments, oldest first, and the lengths of responses by id."""
+    votes = [vote for vote in given if vote.item_kind == REGULAR]
+    # A gold item looks regular, so whoever alternates does so across them.
+    work = [vote for vote in given if vote.item_kind in {REGULAR, GOLD}]
     judged = [vote for vote in votes if vote.preference != SKIP]
     sides = [vote.preference for vote in judged if vote.preference in SIDES]
+    in_order = [vote.preference for vote in work if vote.preference in SIDES]
     answers = Counter(vote.preference for vote in judged)
     times = sorted(vote.active_ms for vote in judged)
-    gaps = [(later.submitted_at - earlier.submitted_at).total_seconds() for earlier, later in pairwise(votes)]
+    gaps = [(later.submitted_at - earlier.submitted_at).total_seconds() for earlier, later in pairwise(work)]
     return Profile(
         n=len(judged),
         left=Share(answers["left"], len(sides)),
         longer=_longer(judged, lengths),
         ties=Share(sum(answers[tie] for tie in TIES), len(judged)),
-        changes=Share(sum(one != other for one, other in pairwise(sides)), max(0, len(sides) - 1)),
+        changes=Share(sum(one != other for one, other in pairwise(in_order)), max(0, len(in_order) - 1)),
         median_ms=median(times) if times else None,
         fast_ms=times[math.ceil(len(times) / 10) - 1] if times else None,
         gap_s=median(gaps) if gaps else None,

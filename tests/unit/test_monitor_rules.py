@@ -67,6 +67,19 @@ def test_a_profile_by_hand():
     assert (profile.skips, profile.flags, profile.recognised) == (1, 1, 1)
 
 
+def test_gold_counts_in_the_order_of_work_alone_and_practice_nowhere():
+    work = [
+        vote(0, "left", item_kind="practice"),
+        vote(1, "left"),
+        vote(2, "right", item_kind="gold", flagged=True),
+        vote(4, "left"),
+    ]
+    profile = profile_of(work, LENGTHS)
+    assert (profile.n, profile.left, profile.flags) == (2, Share(2, 2), 0)
+    # left, right, left: two changes; one minute and two minutes between submissions.
+    assert (profile.changes, profile.gap_s) == (Share(2, 2), 90)
+
+
 def test_a_profile_of_nothing_has_no_numbers():
     profile = profile_of([], {})
     assert (profile.n, profile.median_ms, profile.fast_ms, profile.gap_s, profile.entropy) == (

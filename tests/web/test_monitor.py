@@ -157,11 +157,12 @@ def test_people_show_gold_the_check_and_their_profile(researcher, database, stud
         one = session.get_one(Study, study.id)
         one.comprehension = [{"question": "?", "choices": ["a", "b"], "right": 0, "why": ""}]
         items = items_of(session, one)
-        judge(session, one, bob, items[0], L, active_ms=10_000)
-        judge(session, one, bob, items[1], R, active_ms=30_000, flagged=True)
-        judge(session, one, bob, items[2], GOOD, active_ms=20_000)
-        judge(session, one, bob, gold(session, one), L, left="better")
-        missed = judge(session, one, bob, gold(session, one, position=101), L, left="worse")
+        later = [minutes_ago(10 - at) for at in range(5)]
+        judge(session, one, bob, items[0], L, active_ms=10_000, at=later[0])
+        judge(session, one, bob, items[1], R, active_ms=30_000, at=later[1], flagged=True)
+        judge(session, one, bob, items[2], GOOD, active_ms=20_000, at=later[2])
+        judge(session, one, bob, gold(session, one), L, left="better", at=later[3])
+        missed = judge(session, one, bob, gold(session, one, position=101), L, left="worse", at=later[4])
         for number, right in ((1, 0), (2, 1)):
             add(
                 session,
@@ -175,7 +176,8 @@ def test_people_show_gold_the_check_and_their_profile(researcher, database, stud
     assert cells[:3] == ["a00000000001", "3", "50 % (9 to 91)"]
     # Wilson 1/2: (0.5 + 1.92/2 +- 1.96*sqrt(0.25/2 + 3.84/16)) / (1 + 3.84/2) = 0.0945 .. 0.9055.
     assert cells[4].startswith("33 %")
-    assert cells[5:9] == ["1 of 1", "1.58 bit", "20.0 s", "10.0 s"]
+    # left, right, and left twice in gold items: two changes of three.
+    assert cells[5:9] == ["2 of 3", "1.58 bit", "20.0 s", "10.0 s"]
     assert cells[9:11] == ["1 of 2 item 101 wrong", "passed, 2 tries last 1 of 1"]
     assert cells[11:15] == ["0", "1", "0", "0"]
     assert row.find("a", string="item 101 wrong")["href"].endswith(missed.id)
