@@ -112,8 +112,13 @@ def _responses(
     _answer(session, study, read, file, user_id)
     items = regular_items(session, study)
     said = [_said(one.arm, {item.prompt: item.position for item in items}, set(one.responses)) for one in read.arms]
-    left = f" {read.unasked} rows answer no prompt of this study and were left out." if read.unasked else ""
-    return " ".join(said) + left
+    return " ".join(said) + _left_out(read.unasked)
+
+
+def _left_out(rows: int) -> str:
+    if rows == 1:
+        return " 1 row answers no prompt of this study and was left out."
+    return f" {rows} rows answer no prompt of this study and were left out." if rows else ""
 
 
 def _pairs(design: Design, names: list[str]) -> tuple[tuple[str, str], ...]:
