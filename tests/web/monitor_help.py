@@ -49,7 +49,9 @@ def shown(session, study, user, item, *, left=None, state=PresentationState.LEAS
     """Show an item to somebody, the arm called `left` on the left; in the only pair unless one is given."""
     if pair is None:
         special = item.kind != ItemKind.REGULAR
-        pair = session.exec(select(Pair).where(Pair.study_id == study.id, Pair.special == special)).first()
+        pair = session.exec(
+            select(Pair).where(Pair.study_id == study.id, Pair.special == special).order_by(Pair.id)
+        ).first()
     arms = [session.get_one(Arm, key) for key in (pair.first_arm_id, pair.second_arm_id)]
     if left is not None:
         arms.sort(key=lambda arm: arm.name != left)

@@ -173,6 +173,7 @@ def test_people_show_gold_the_check_and_their_profile(researcher, database, stud
     page = soup(researcher, study, headers=htmx)
     row = page.select_one("#people-table tbody tr")
     cells = [words(cell) for cell in row.find_all(["th", "td"])]
+    assert cells.pop(1) == "check Gold: 1 of 2 answered otherwise than expected."
     assert cells[:3] == ["a00000000001", "3", "50 % (9 to 91)"]
     # Wilson 1/2: (0.5 + 1.92/2 +- 1.96*sqrt(0.25/2 + 3.84/16)) / (1 + 3.84/2) = 0.0945 .. 0.9055.
     assert cells[4].startswith("33 %")
