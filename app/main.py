@@ -33,6 +33,7 @@ from app.judging import evidence_routes as evidence
 from app.judging import own_routes as own_judging
 from app.judging import routes as judging
 from app.judging import save_routes as saving
+from app.leaks import routes as leaks
 from app.monitor import exclusion_routes as exclusions
 from app.monitor import routes as monitor
 from app.provenance import borrowing_routes as borrowing
@@ -87,6 +88,7 @@ _ROUTERS = (
     exclusions.router,
     provenance.router,
     borrowing.router,
+    leaks.router,
     tuning_sets.router,
 )
 

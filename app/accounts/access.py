@@ -104,6 +104,10 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/studies/{study_id}/borrowing"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/borrowing"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/borrowing.csv"): Access.RESEARCHER,
+    # leaks
+    ("GET", "/studies/{study_id}/leaks"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/leaks"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/leaks/scan"): Access.RESEARCHER,
     # tuning sets
     ("GET", "/tuning-sets"): Access.RESEARCHER,
     ("POST", "/tuning-sets"): Access.RESEARCHER,

@@ -206,6 +206,21 @@ REVISIONS = (
     Column("app_version", "Version of Tuneshift that stored the revision."),
 )
 
+LEAK_FLAGS = (
+    Column("flag_id", "Opaque id of the flag."),
+    Column("item_id", "Opaque id of the prompt within the study."),
+    Column("model", "Name of the arm whose response was flagged."),
+    Column("response_sha256", "SHA-256 of the response's text in UTF-8, hexadecimal."),
+    Column("kind", "self_identification, house_style, template, truncation or sameness."),
+    Column("start", "First Unicode code point of the flag in the stored text, 0-based."),
+    Column("end", "One past the last code point; equal to start for a flag on the whole response."),
+    Column("quote", "The flagged text; empty for a flag on the whole response."),
+    Column("detail", "Why it was flagged, in words."),
+    Column("decision", "undecided, keep, redact (masked in the page) or exclude (the response is shown to nobody)."),
+    Column("decided_by", "Opaque id of the researcher who decided; empty while undecided."),
+    Column("decided_at", "When it was decided, UTC, ISO 8601."),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "preferences.csv": PREFERENCES,
     "ratings.csv": RATINGS,
@@ -216,6 +231,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "annotators.csv": ANNOTATORS,
     "exclusions.csv": EXCLUSIONS,
     "revisions.jsonl": REVISIONS,
+    "leak_flags.csv": LEAK_FLAGS,
 }
 
 

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 from app.monitor.excluding import excluding
 from app.results.attribution import attribution, evidence_rows, judged_beside
 from app.results.export import TABLES, write_table
+from app.results.leaks import leak_flag_rows
 from app.results.people import annotator_rows, exclusion_rows
 from app.results.revisions import revision_rows
 from app.results.spans import span_shift
@@ -93,6 +94,7 @@ def iter_table(session: Session, study: Study, table: str, *, external_ids: bool
         "annotators.csv": partial(annotator_rows, external_ids=external_ids),
         "exclusions.csv": exclusion_rows,
         "revisions.jsonl": revision_rows,
+        "leak_flags.csv": leak_flag_rows,
     }
     return write_table(table, rows[table](session, study))
 

@@ -10,7 +10,21 @@ from app.errors import ConflictError, InvalidInputError, NotFoundError
 from app.studies.coverage import missing_responses
 from app.studies.design import NewArm, lacking
 from app.studies.rules import is_slug
-from models import Arm, Guideline, Item, ItemKind, ItemResponse, Membership, Pair, Role, Study, StudyState, User
+from models import (
+    Arm,
+    Guideline,
+    Item,
+    ItemKind,
+    ItemResponse,
+    LeakDecision,
+    LeakFlag,
+    Membership,
+    Pair,
+    Role,
+    Study,
+    StudyState,
+    User,
+)
 
 _NOT_THERE = "There is no such study, or it is not yours to see."
 
@@ -140,6 +154,7 @@ def change_state(session: Session, study: Study, state: StudyState) -> None:
     if state == StudyState.OPEN:
         _refuse_unfinished(session, study)
         _refuse_holes(session, study)
+        _refuse_undecided(session, study)
     study.state = state
     session.add(study)
     session.flush()
@@ -168,6 +183,17 @@ def _refuse_holes(session: Session, study: Study) -> None:
         f"This study cannot open yet, because {len(holes)} responses are missing: {shown}{more}.",
         remedy=f"Generate them first: tuneshift generate {study.slug}",
     )
+
+
+def _refuse_undecided(session: Session, study: Study) -> None:
+    query = select(func.count()).where(LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED)
+    flags = session.exec(query).one()
+    if flags:
+        raise ConflictError(
+            f"This study cannot open yet: what may tell annotators who wrote a response is undecided in {flags} "
+            f"{'place' if flags == 1 else 'places'}.",
+            remedy="Decide under Leak flags first.",
+        )
 
 
 def answers_of(session: Session, study_id: str) -> dict[str, list[tuple[str, str]]]:

@@ -10,8 +10,9 @@ from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
 from app.accounts.queries import create_invite, invite_url
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, reading, writing
 from app.errors import InvalidInputError
+from app.leaks.scanning import scan_study, unscanned
 from app.results.export import TABLES
 from app.studies.coverage import arm_coverage, missing_responses, pair_progress
 from app.studies.drafts import regular_items
@@ -124,14 +125,20 @@ def _invite_state(invite: Invite, moment: datetime) -> str:
 
 @router.post("/studies/{study_id}/state")
 def set_state(
-    session: WriteSession, user: CurrentUser, study_id: str, state: Annotated[str, Form(max_length=20)]
+    request: Request, user: CurrentUser, study_id: str, state: Annotated[str, Form(max_length=20)]
 ) -> Response:
-    """Open, pause or close a study."""
-    study = get_study(session, study_id, user)
+    """Open, pause or close a study; before it opens, its responses are scanned for what tells who wrote them."""
+    database = request.app.state.database
+    with reading(database) as session:
+        study = get_study(session, study_id, user)
+        found, to_scan = study.id, unscanned(session, study.id)
     if state not in set(StudyState):
         raise InvalidInputError(f"A study cannot be {state!r}.", remedy="It can be open, paused or closed.")
-    change_state(session, study, StudyState(state))
-    return RedirectResponse(f"/studies/{study.id}", status_code=303)
+    if state == StudyState.OPEN and to_scan:
+        scan_study(database, found)
+    with writing(database) as session:
+        change_state(session, get_study(session, study_id, user), StudyState(state))
+    return RedirectResponse(f"/studies/{found}", status_code=303)
 
 
 @router.post("/studies/{study_id}/invites")

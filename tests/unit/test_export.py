@@ -87,6 +87,8 @@ def test_a_row_must_have_exactly_the_columns():
 
 
 CONTRACT = {
+    "leak_flags.csv": "flag_id item_id model response_sha256 kind start end quote detail decision decided_by "
+    "decided_at",
     "preferences.csv": "study_id study_version item_id presentation_id annotator_pid prompt model_left model_right "
     "response_left_sha256 response_right_sha256 side_order_key preference_raw preference_model strength revision "
     "first_preference created_at submitted_at active_ms wall_ms skipped skip_reason flagged comment recognised_model "
