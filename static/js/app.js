@@ -1,6 +1,7 @@
 // The shell: theme switch, menus, toasts, and what htmx does with errors. Features bring their own modules.
 // Import `toast.js`, never this file: its listeners must be added once.
 
+import { forgetAll } from "./judging_outbox.js";
 import { toast } from "./toast.js";
 
 const root = document.documentElement;
@@ -49,4 +50,9 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 document.addEventListener("htmx:sendError", () => {
   toast("The server could not be reached. Check the connection and try again.", "error");
+});
+
+// Whoever signs out leaves no work behind in this browser; a page with unsaved work stops this until it is safe.
+document.addEventListener("submit", (event) => {
+  if (event.target.getAttribute("action") === "/logout" && !event.defaultPrevented) forgetAll();
 });

@@ -1,97 +1,100 @@
 // One item to judge: wires the form, saving, marking, timing and keys together.
 
+import { createActs } from "./judging_acts.js";
+import { watchForBreak } from "./judging_break.js";
 import { createCaret } from "./judging_caret.js";
-import { fill, firstMissing, nameOf, read, substance } from "./judging_form.js";
-import { focusRow, listenToKeys } from "./judging_keys.js";
+import { createCompare } from "./judging_compare.js";
+import { fill, read, substance } from "./judging_form.js";
+import { listenToKeys } from "./judging_keys.js";
 import { keepLease } from "./judging_lease.js";
+import { createLeaving } from "./judging_leave.js";
+import { createLogin } from "./judging_login.js";
 import { forget, waiting } from "./judging_outbox.js";
+import { createReading } from "./judging_reading.js";
 import { createSaver } from "./judging_save.js";
+import { createSelecting } from "./judging_select.js";
+import { createShortcuts } from "./judging_shortcuts.js";
 import { createSpans } from "./judging_spans.js";
 import { createStatus, savedWords } from "./judging_status.js";
 import { createTimer } from "./judging_timer.js";
+import { createUndo, lastPassed, pass } from "./judging_undo.js";
+import { createView } from "./judging_view.js";
 
 const form = document.getElementById("judging");
 const item = JSON.parse(form.dataset.item);
-const columns = form.querySelector(".judging-columns");
-const bar = form.querySelector(".judging-bar");
-const guide = document.getElementById("guidelines");
+const said = document.getElementById("judging-said");
+const say = (words) => { said.textContent = words; };
 const time = createTimer({ activeMs: item.answer.active_ms, wallMs: item.answer.wall_ms });
-const say = (words) => { document.getElementById("judging-said").textContent = words; };
+const view = createView(form, say);
+const signIn = createLogin();
+const compare = createCompare({ questions: item.questions, types: item.types, words: savedWords });
+const shortcuts = createShortcuts(item.shortcuts, say);
 
 const evidence = item.questions.evidence
-  ? (await import("./judging_evidence.js")).createEvidence({ token: item.token, editable: item.open, say }) : null;
-const spans = createSpans({ texts: item.texts, styles: item.styles, types: item.types, editable: item.open, say, evidence, onChange: () => saver.touch() });
-const caret = createCaret({ texts: item.texts, spans, say });
-const saver = createSaver({
-  token: item.token,
-  outbox: item.outbox,
-  revision: item.answer.revision,
-  collect: () => ({ ...read(form), spans: spans.all(), ...time() }),
-  show: createStatus({ freeze, leave }),
+  ? (await import("./judging_evidence.js").catch(() => null))?.createEvidence({ token: item.token, editable: item.open, say }) : null;
+const spans = createSpans({ texts: item.texts, styles: item.styles, types: item.types, editable: item.open, say, evidence, onChange: () => changed() });
+const marking = { form, texts: item.texts, containers: spans.containers, editable: item.open && item.questions.spans, mark: spans.mark, say };
+const selecting = createSelecting(marking);
+const caret = createCaret({ texts: item.texts, spans, exact: selecting.exact, say });
+spans.restore(item.answer.spans);
+
+const reading = createReading({
+  form,
+  saved: item.answer.reading,
+  wall: time.wall,
+  free: !item.open || item.submitted || Boolean(item.answer.preference),
+  reveal: view.reveal,
+  say,
+});
+const capture = () => ({ ...read(form), spans: spans.all() });
+const show = createStatus({
+  freeze,
+  leave: (url, how) => leaving.leave(url, how),
+  signIn,
+  compare: (current, { mine, other }) => compare(capture(), current, {
+    mine,
+    other() {
+      restore(current.answer);
+      undo.note();
+      other();
+    },
+  }),
+  passed: () => pass(item.token),
+});
+const collect = () => ({ ...capture(), reading: reading(), ...time.spent() });
+const saver = createSaver({ token: item.token, outbox: item.outbox, revision: item.answer.revision, collect, show });
+const leaving = createLeaving({ saver, show });
+const undo = createUndo({
+  name: item.outbox,
+  capture,
+  restore(kept) {
+    restore(kept);
+    saver.touch();
+  },
+  same: (one, other) => substance(one) === substance(other),
+  say,
+  back() {
+    const before = lastPassed(item.token);
+    if (before) leaving.go(`/judge/${before}#undo`);
+    else say("There is nothing to undo.");
+  },
 });
 
+function restore(answer) {
+  fill(form, answer);
+  spans.restore(answer.spans);
+}
+
+function changed(place) {
+  undo.note(place);
+  saver.touch();
+}
+
 function freeze(on) {
-  columns.inert = on;
-  bar.inert = on;
+  for (const part of [form.querySelector(".judging-columns"), form.querySelector(".judging-bar")]) part.inert = on;
 }
 
-function leave(url, { discard = false } = {}) {
-  if (discard) saver.discard();
-  if (url === location.href) location.reload();
-  else location.assign(url);
-}
-
-function reveal(place) {
-  const side = place.closest("[data-side]")?.dataset.side;
-  if (!side) return;
-  columns.dataset.view = side;
-  document.querySelector(`[name=view][value=${side}]`).checked = true;
-}
-
-/** Put the focus on what is missing, or on the button when nothing is; returns what is missing. */
-function nextMissing() {
-  const place = firstMissing(form);
-  if (!place) form.querySelector(".judging-submit").focus();
-  else if (place.matches("[data-row]")) focusRow(place, reveal);
-  else place.focus();
-  return place;
-}
-
-const acts = {
-  undo: spans.undo,
-  help: () => document.getElementById("help-dialog").showModal(),
-  submit() {
-    const place = item.open && nextMissing();
-    if (place) say(`Still missing: ${nameOf(place)}`);
-    else if (item.open) saver.submit();
-  },
-  raw() {
-    const raw = form.toggleAttribute("data-raw");
-    form.querySelector("[data-act=raw]").setAttribute("aria-pressed", String(raw));
-    say(raw ? "Both responses are shown as they were written." : "Both responses are shown formatted.");
-  },
-  mark(event) {
-    if (!item.open || !item.questions.spans) return;
-    const asked = event?.target.closest("[data-side]")?.dataset.side;
-    const side = caret.side() ? (caret.side() === "left" ? "right" : "left") : (asked ?? columns.dataset.view);
-    reveal(spans.containers[side]);
-    caret.enter(side);
-  },
-  guidelines() {
-    guide.hidden = !guide.hidden;
-    form.toggleAttribute("data-guide", !guide.hidden);
-    for (const button of form.querySelectorAll("[aria-controls=guidelines]")) button.setAttribute("aria-expanded", String(!guide.hidden));
-  },
-  flag() {
-    form.querySelector(".judging-more").open = true;
-    form.elements.flagged.click();
-    say(form.elements.flagged.checked ? "Flagged." : "Flag removed.");
-  },
-  skip() {
-    [...form.elements.preference].find((radio) => radio.value === "cannot_judge").click();
-    form.elements.skip_reason.focus();
-  },
-};
+const acts = createActs({ form, item, saver, undo, view, selecting, caret, containers: spans.containers, say });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -99,36 +102,29 @@ form.addEventListener("submit", (event) => {
 });
 for (const kind of ["change", "input"]) {
   document.addEventListener(kind, (event) => {
-    if (event.target.name === "view") columns.dataset.view = event.target.value;
-    else if (item.open && form.contains(event.target)) saver.touch();
+    if (item.open && form.contains(event.target)) changed(event.target);
   });
 }
-form.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-act]");
-  if (button) acts[button.dataset.act](event);
-});
-document.addEventListener("click", async (event) => {
-  // A link inside this tab waits until the work is safe; when it is not, the browser asks before leaving.
-  const link = event.target.closest("a[href]");
-  if (!link || link.target || event.ctrlKey || event.metaKey || event.shiftKey || !saver.unsaved()) return;
-  event.preventDefault();
-  await saver.flush();
-  if (!saver.unsaved()) location.assign(link.href);
+form.addEventListener("click", (event) => acts[event.target.closest("[data-act]")?.dataset.act]?.(event));
+document.getElementById("change-keys").addEventListener("click", () => {
+  document.getElementById("help-dialog").close();
+  shortcuts.open();
 });
 
 form.dataset.js = "";
 for (const button of form.querySelectorAll("[data-act]")) button.hidden = false;
-spans.restore(item.answer.spans);
 if (item.open && !item.submitted) keepLease(item.token, item.lease_s);
-listenToKeys({ form, acts, caret, nextMissing, reveal });
+watchForBreak(time.onActive);
+listenToKeys({ form, acts, caret, shortcuts, view });
 if (item.answer.revision) document.getElementById("save-state").textContent = savedWords(item.answer);
+leaving.arrived();
 
 const kept = item.open && waiting(item.outbox);
 if (kept && !kept.attempt && substance(kept.answer) === substance(item.answer)) {
   forget(item.outbox);
 } else if (kept) {
-  fill(form, kept.answer);
-  spans.restore(kept.answer.spans);
+  restore(kept.answer);
+  undo.settle();
   say("Work that could not be saved earlier is back.");
   saver.resume(kept);
 }

@@ -3,7 +3,7 @@
 import { characters, locate, words } from "./judging_text.js";
 
 /** Build the mode over the responses in `spans.containers`; `enter(side)` starts it. */
-export function createCaret({ texts, spans, say }) {
+export function createCaret({ texts, spans, exact, say }) {
   let mode = null;
 
   function enter(side) {
@@ -39,7 +39,7 @@ export function createCaret({ texts, spans, say }) {
 
   /** The moving edge goes one piece on; the other one stays where Shift began. */
   function move(step, event) {
-    const pieces = (event.altKey ? characters : words)(texts[mode.side]);
+    const pieces = (event.altKey !== exact() ? characters : words)(texts[mode.side]);
     const forwards = mode.end > mode.anchor.end || (mode.start === mode.anchor.start && step > 0);
     const edge = forwards ? mode.end : mode.start;
     const at = forwards

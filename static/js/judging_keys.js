@@ -4,20 +4,21 @@ const SWITCH = "tuneshift-judging-keys";
 const TYPING = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]";
 
 /** Listen on the document. `acts` are the things a letter does; `caret` may take keys first. */
-export function listenToKeys({ form, acts, caret, nextMissing, reveal }) {
+export function listenToKeys({ form, acts, caret, shortcuts, view }) {
   const toggle = document.getElementById("keys-on");
   toggle.checked = remembered() !== "off";
   toggle.addEventListener("change", () => remember(toggle.checked ? "on" : "off"));
 
   const letters = {
-    m: () => acts.mark(),
-    g: () => acts.guidelines(),
-    r: () => acts.raw(),
-    f: () => acts.flag(),
-    s: () => acts.skip(),
-    "?": () => acts.help(),
-    j: (event) => step(1, event),
-    k: (event) => step(-1, event),
+    mark: acts.mark,
+    skip: acts.skip,
+    flag: acts.flag,
+    guidelines: acts.guidelines,
+    raw: acts.raw,
+    help: acts.help,
+    next_row: (event) => step(1, event),
+    previous_row: (event) => step(-1, event),
+    link_scroll: acts.link,
   };
 
   document.addEventListener("keydown", (event) => {
@@ -28,7 +29,7 @@ export function listenToKeys({ form, acts, caret, nextMissing, reveal }) {
     if (control && event.key === "Enter") return use(event, acts.submit);
     if (caret.take(event)) return;
     const typing = event.target.matches(TYPING);
-    if (control && event.key === "z" && !typing) return use(event, acts.undo);
+    if (control && event.key.toLowerCase() === "z" && !event.shiftKey && !typing) return use(event, acts.undo);
     if (control || event.altKey) return;
     if (event.key === "Enter") return enter(event, typing);
     if (event.key === "Escape" && typing) return event.target.blur();
@@ -40,21 +41,33 @@ export function listenToKeys({ form, acts, caret, nextMissing, reveal }) {
     if (row && event.key === "ArrowDown") return step(1, event);
     if (row && event.key === "ArrowUp") return step(-1, event);
     if (row && /^[1-5]$/u.test(event.key)) return use(event, () => choose(row, Number(event.key)));
-    const act = toggle.checked ? letters[event.key] : undefined;
+    if (event.key === "PageDown" || event.key === "PageUp") return leaf(event);
+    const act = toggle.checked ? letters[shortcuts.act(event.key)] : undefined;
     if (act) use(event, act);
+  }
+
+  /** The responses turn a page from wherever the focus is, unless it is in a box that scrolls by itself. */
+  function leaf(event) {
+    if (event.target.matches(".answer, .prompt-text, .guide-text")) return;
+    if (view.page(event.key === "PageDown" ? 1 : -1, event.target)) event.preventDefault();
   }
 
   function enter(event, typing) {
     const own = event.target.closest("button, a, summary");
-    if (!own || typing) use(event, nextMissing);
+    if (!own || typing) use(event, acts.nextMissing);
   }
 
   function step(by, event) {
-    const rows = [...form.querySelectorAll("[data-row]")];
+    const rows = rowsOf(form);
     const at = rows.indexOf(event.target.closest("[data-row]"));
     const to = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by));
-    use(event, () => focusRow(rows[to], reveal));
+    use(event, () => focusRow(rows[to], view.reveal));
   }
+}
+
+/** The rows that can be answered; one on the side that is out of view counts, one that is not asked now does not. */
+function rowsOf(form) {
+  return [...form.querySelectorAll("[data-row]")].filter((row) => getComputedStyle(row).display !== "none");
 }
 
 function choose(row, number) {

@@ -1,6 +1,6 @@
 // Work the server does not have yet, kept in this browser under a name that means nothing to anybody else.
 
-const PREFIX = "tuneshift-judging-";
+const PREFIX = "tuneshift-outbox-";
 
 export function keep(name, work) {
   try {
@@ -24,5 +24,15 @@ export function waiting(name) {
     return JSON.parse(localStorage.getItem(PREFIX + name));
   } catch {
     return null;
+  }
+}
+
+/** Leave nothing of anybody's work in this browser, for the next person who uses it. */
+export function forgetAll() {
+  try {
+    for (const name of Object.keys(localStorage)) if (name.startsWith(PREFIX)) localStorage.removeItem(name);
+    sessionStorage.clear();
+  } catch {
+    // Without storage there is nothing to leave.
   }
 }

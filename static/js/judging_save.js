@@ -4,10 +4,10 @@
 // content until it is answered, so a retry can never be stored twice.
 
 import { forget, keep } from "./judging_outbox.js";
+import { newKey, post } from "./judging_post.js";
 
 const DEBOUNCE_MS = 800;
 const LONGEST_PAUSE_MS = 30_000;
-const TIMEOUT_MS = 20_000;
 
 /** `collect` returns the answer as it stands; `show(state, detail)` tells the annotator. */
 export function createSaver({ token, outbox, revision, collect, show }) {
@@ -86,7 +86,7 @@ export function createSaver({ token, outbox, revision, collect, show }) {
     // The server looked at it and said no: sending the same again cannot help.
     attempt = null;
     blocked = true;
-    show(reply.data?.current ? "stale" : "refused", { ...reply, keepMine });
+    show(reply.data?.current ? "stale" : "refused", { ...reply, keepMine, adopt });
   }
 
   function retry() {
@@ -98,6 +98,14 @@ export function createSaver({ token, outbox, revision, collect, show }) {
     ({ revision } = current);
     touch();
     return send();
+  }
+
+  /** Go on from what was saved elsewhere, which the page shows now. */
+  function adopt(current) {
+    ({ revision } = current);
+    discard();
+    blocked = false;
+    show("saved", current);
   }
 
   async function submit() {
@@ -130,21 +138,3 @@ export function createSaver({ token, outbox, revision, collect, show }) {
 
   return { touch, submit, unsaved, resume, discard, flush: () => (blocked ? null : retry()) };
 }
-
-async function post(url, body) {
-  try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify(body),
-      keepalive: JSON.stringify(body).length < 60_000,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    const data = await response.json().catch(() => null);
-    return { ok: response.ok && Number.isInteger(data?.revision), status: response.ok && !data ? 0 : response.status, data };
-  } catch {
-    return { ok: false, status: 0, data: null };
-  }
-}
-
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

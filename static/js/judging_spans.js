@@ -1,7 +1,7 @@
-// Marked passages: their list, their dialog, and marking with the mouse. Offsets are kept in code points.
+// Marked passages: their list and their dialog. Offsets are kept in code points.
 
 import { inUnits, paint } from "./judging_paint.js";
-import { characters, measure, snap, toPoints, toUnits, words } from "./judging_text.js";
+import { toPoints, toUnits } from "./judging_text.js";
 
 const SHOWN_CHARACTERS = 80;
 
@@ -13,7 +13,6 @@ export function createSpans({ texts, styles, types, onChange, say, editable, evi
   );
   const looks = Object.fromEntries(Object.keys(containers).map((side) => [side, inUnits(texts[side], styles[side])]));
   let spans = [];
-  let deleted = null;
 
   function render() {
     for (const [side, container] of Object.entries(containers)) {
@@ -51,17 +50,9 @@ export function createSpans({ texts, styles, types, onChange, say, editable, evi
   }
 
   function take(span) {
-    deleted = { span, at: spans.indexOf(span) };
     spans = spans.filter((other) => other !== span);
     changed("Mark deleted. Ctrl+Z brings it back.");
     containers[span.side].focus();
-  }
-
-  function undo() {
-    if (!deleted) return;
-    spans.splice(deleted.at, 0, deleted.span);
-    deleted = null;
-    changed("Mark restored.");
   }
 
   function changed(words) {
@@ -101,27 +92,8 @@ export function createSpans({ texts, styles, types, onChange, say, editable, evi
     return ask({ side, start: toPoints(text, start), end: toPoints(text, end), quote: text.slice(start, end) });
   }
 
-  function marked(event, side) {
-    const selection = getSelection();
-    if (!editable || dialog.open || !selection.rangeCount || selection.isCollapsed) return;
-    const range = selection.getRangeAt(0);
-    if (!containers[side].contains(selection.anchorNode)) return;
-    const from = measure(containers[side], range.startContainer, range.startOffset);
-    const to = measure(containers[side], range.endContainer, range.endOffset);
-    const whole = snap((event.altKey ? characters : words)(texts[side]), from, to);
-    if (whole) mark(side, whole.start, whole.end);
-  }
-
-  for (const [side, container] of Object.entries(containers)) {
-    // The drag may end outside the response, so the release is awaited anywhere.
-    container.addEventListener("pointerdown", () => {
-      document.addEventListener("pointerup", (event) => setTimeout(() => marked(event, side)), { once: true });
-    });
-  }
-
   return {
     mark,
-    undo,
     containers,
     all: () => spans.map(({ side, start, end, quote, type, severity, note, evidence: judged = [], no_evidence = false }) => (
       { side, start, end, quote, type, severity, note, evidence: judged, no_evidence }

@@ -1,9 +1,11 @@
 // What the annotator is told about saving: one quiet line while all is well, a banner with a way out when it is not.
 
-/** Build `show(state, detail)` for the saver; `freeze(true)` while a submission is under way. */
-export function createStatus({ freeze, leave }) {
+/** Build `show(state, detail)` for the saver; `freeze(true)` while a submission is under way. `signIn` and `compare` ask. */
+export function createStatus({ freeze, leave, signIn, compare, passed }) {
   const line = document.getElementById("save-state");
   const banner = document.getElementById("save-banner");
+
+  let asked = false;
 
   const states = {
     unsaved: () => quiet("not saved yet"),
@@ -11,31 +13,37 @@ export function createStatus({ freeze, leave }) {
       freeze(submitting);
       quiet(submitting ? "submitting…" : "saving…", { keepBanner: true });
     },
-    saved: (data) => quiet(savedWords(data)),
+    saved: (data) => {
+      asked = false;
+      quiet(savedWords(data));
+    },
     submitted: (data) => {
       quiet(savedWords(data));
+      passed();
       leave(data.next);
     },
     failed: ({ status, retry }) => {
       line.textContent = "not saved";
       if (status === 401) {
         alert("You have been signed out. Your work is kept here.", [
-          link("Sign in again in a new tab", "/login"),
-          action("Then save", retry),
+          action("Sign in again", () => signIn(retry)),
+          action("I signed in elsewhere: save", retry),
         ]);
+        // Asked for once; whoever puts it off finds the button.
+        if (!asked) signIn(retry);
+        asked = true;
         return;
       }
       alert("Not saved: the server cannot be reached. Your work is kept in this browser; please stay on this page.", [
         action("Try again now", retry),
       ]);
     },
-    stale: ({ data, keepMine }) => {
+    stale: ({ data, keepMine, adopt }) => {
       freeze(false);
       line.textContent = "not saved";
-      alert(`${data.error.message} ${data.error.remedy}`, [
-        action("Keep mine", () => keepMine(data.current)),
-        action("Load the other one", () => leave(location.href, { discard: true })),
-      ]);
+      const ask = () => compare(data.current, { mine: () => keepMine(data.current), other: () => adopt(data.current) });
+      alert(`${data.error.message} ${data.error.remedy}`, [action("Compare the two versions", ask)]);
+      ask();
     },
     refused: ({ data, status }) => {
       freeze(false);
@@ -57,7 +65,8 @@ export function createStatus({ freeze, leave }) {
     banner.hidden = false;
   }
 
-  return (state, detail = {}) => states[state](detail);
+  const show = (state, detail = {}) => states[state](detail);
+  return Object.assign(show, { alert: (words, ...ways) => alert(words, ways.map(([name, act]) => action(name, act))) });
 }
 
 /** `saved 14:02:11 (rev 7)`, in the annotator's own time. */
@@ -70,11 +79,5 @@ function action(words, act) {
   const element = document.createElement("button");
   Object.assign(element, { type: "button", className: "btn btn-small", textContent: words });
   element.addEventListener("click", () => act());
-  return element;
-}
-
-function link(words, href) {
-  const element = document.createElement("a");
-  Object.assign(element, { className: "btn btn-small", textContent: words, href, target: "_blank", rel: "noopener" });
   return element;
 }

@@ -2,11 +2,14 @@
 
 const IDLE_AFTER_MS = 30_000;
 const TICK_MS = 1_000;
+// What the server takes; a page that stayed open for months is no reason to refuse its answer.
+const LONGEST_MS = 1e10;
 const SIGNS_OF_LIFE = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "scroll"];
 
-/** Count on from what earlier visits counted, in milliseconds. */
+/** Count on from what earlier visits counted, in milliseconds; `onActive(listener)` tells of each active stretch. */
 export function createTimer({ activeMs, wallMs }) {
   const opened = performance.now();
+  const listeners = [];
   let active = activeMs;
   let seen = opened;
   let used = opened;
@@ -15,8 +18,10 @@ export function createTimer({ activeMs, wallMs }) {
     const now = performance.now();
     const inUse = document.visibilityState === "visible" && document.hasFocus() && now - used < IDLE_AFTER_MS;
     // A sleeping computer or a throttled tab makes one long step, which was no work.
-    if (inUse) active += Math.min(now - seen, 2 * TICK_MS);
+    const stretch = inUse ? Math.min(now - seen, 2 * TICK_MS) : 0;
     seen = now;
+    active += stretch;
+    if (stretch) for (const listener of listeners) listener(stretch);
   }
 
   for (const sign of SIGNS_OF_LIFE) {
@@ -25,9 +30,13 @@ export function createTimer({ activeMs, wallMs }) {
   setInterval(tick, TICK_MS);
   addEventListener("visibilitychange", tick);
 
-  return () => {
-    tick();
-    const wall = wallMs + (performance.now() - opened);
-    return { active_ms: Math.round(Math.min(active, wall)), wall_ms: Math.round(wall) };
+  const wall = () => Math.min(LONGEST_MS, wallMs + (performance.now() - opened));
+  return {
+    wall,
+    onActive: (listener) => listeners.push(listener),
+    spent() {
+      tick();
+      return { active_ms: Math.round(Math.min(active, wall())), wall_ms: Math.round(wall()) };
+    },
   };
 }

@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import expect
 from sqlmodel import select
 
+from app.accounts.passwords import hash_password
 from app.db import reading, writing
 from app.studies.rules import DEFAULT_GUIDELINES
-from models import Revision, RevisionKind, Span, Study, StudyState
-from tests.factories import fill_study, make_member, make_study
+from models import Revision, RevisionKind, Span, Study, StudyState, User
+from tests.factories import PASSWORD, fill_study, make_member, make_study
 
 TEXT = (
     "{arm}. Bread rises because yeast eats sugar 🍞 and gives off gas.\r\n\r\n"
@@ -61,6 +62,8 @@ def rate_everything(page, left="4", right="2"):
     press(page, "Enter")
     for digit in left * 5 + right * 5:
         press(page, digit, "ArrowDown")
+    # The preference opens when both were read to the end.
+    press(page, *["PageDown"] * 5)
 
 
 def test_three_items_by_keyboard_alone(page_for, bob, alice, bakery, database):
@@ -83,7 +86,7 @@ def test_three_items_by_keyboard_alone(page_for, bob, alice, bakery, database):
             # Mark "yeast eats sugar" in A: from the seventh word on, then major, a kind, a note.
             press(page, "m", *["ArrowRight"] * 6, "Shift+ArrowRight", "Shift+ArrowRight", "Enter")
             expect(page.locator("#span-dialog")).to_be_visible()
-            press(page, "ArrowRight", "Tab", "i", "Tab")
+            press(page, "ArrowRight", "Tab", "ArrowRight", "Tab")
             page.keyboard.type("it feeds on it")
             press(page, "Enter")
             expect(page.locator("#span-dialog")).to_be_hidden()
@@ -254,26 +257,101 @@ def test_two_tabs_never_overwrite_each_other_in_silence(judging, server, databas
     press(first, "Enter", "5")
     expect(first.locator("#save-state")).to_have_text(SAVED)
     press(second, "Enter", "1")
+    compare = second.get_by_role("dialog", name="Two versions of your answer")
+    expect(compare.get_by_role("row", name="Helpfulness of A")).to_have_text(re.compile("differs\\s*1\\s*5"))
     expect(second.locator("#save-banner")).to_contain_text("Revision 1 of this answer was saved elsewhere")
-    second.get_by_role("button", name="Keep mine").click()
+    compare.get_by_role("button", name="Keep mine").click()
     expect(second.locator("#save-state")).to_have_text(re.compile(r"rev 2"))
     assert [r.ratings["left"]["helpfulness"] for r in revisions(database, RevisionKind.DRAFT)] == [5, 1]
     press(first, "4")
-    first.get_by_role("button", name="Load the other one").click()
+    expect(first.get_by_role("dialog", name="Two versions of your answer")).to_be_visible()
+    press(first, "Escape")
+    expect(first.locator("#save-state")).to_have_text("not saved")
+    first.get_by_role("button", name="Compare the two versions").click()
+    first.get_by_role("button", name="Take the other").click()
     expect(first.locator("input[name=left_helpfulness][value='1']")).to_be_checked()
+    expect(first.locator("#save-state")).to_have_text(re.compile(r"rev 2"))
+    # Even that can be taken back.
+    first.get_by_role("button", name="Undo").click()
+    expect(first.locator("#save-state")).to_have_text(re.compile(r"rev 3"))
+    assert revisions(database, RevisionKind.DRAFT)[-1].ratings["left"]["helpfulness"] == 4
 
 
-def test_a_signed_out_annotator_keeps_the_work(judging, server, bob, database):
+def test_a_signed_out_annotator_signs_in_beside_the_work(judging, server, bob, database, axe):
+    server.expected += ["401", "422"]
+    with writing(database) as session:
+        session.get_one(User, bob.id).password_hash = hash_password(PASSWORD)
+    page = judging()
+    page.context.clear_cookies()
+    press(page, "Enter", "3")
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    expect(dialog.get_by_label("E-mail address")).to_have_value(bob.email)
+    axe(page)
+    page.keyboard.type("not the password")
+    press(page, "Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("do not belong together")
+    page.keyboard.type(PASSWORD)
+    press(page, "Enter")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#save-state")).to_have_text(SAVED)
+    expect(page.locator("#save-banner")).to_be_hidden()
+    expect(page.locator("input[name=left_helpfulness][value='3']")).to_be_checked()
+    assert [r.ratings["left"] for r in revisions(database, RevisionKind.DRAFT)] == [{"helpfulness": 3}]
+
+
+def test_signing_in_can_wait_and_is_not_asked_for_again(judging, server):
     server.expected += ["401"]
     page = judging()
     cookies = page.context.cookies()
     page.context.clear_cookies()
     press(page, "Enter", "3")
+    page.get_by_role("button", name="Later").click()
+    press(page, "4")
+    page.wait_for_timeout(2_500)
+    expect(page.get_by_role("dialog", name="Sign in again")).to_be_hidden()
     expect(page.locator("#save-banner")).to_contain_text("signed out. Your work is kept")
-    expect(page.get_by_role("link", name="Sign in again")).to_have_attribute("target", "_blank")
     page.context.add_cookies(cookies)
-    page.get_by_role("button", name="Then save").click()
+    page.get_by_role("button", name="I signed in elsewhere: save").click()
     expect(page.locator("#save-state")).to_have_text(SAVED)
+
+
+def test_signing_out_leaves_nothing_in_the_browser_and_loses_nothing(judging, server, database):
+    server.expected += ["net::ERR_FAILED"]
+    page = judging()
+    page.route("**/draft", lambda route: route.abort())
+    press(page, "Enter", "3")
+    expect(page.locator("#save-banner")).to_be_visible()
+    page.locator("[data-menu] summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#save-banner")).to_contain_text("You are not signed out yet")
+    page.unroute("**/draft")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url("**/login")
+    assert page.evaluate("Object.keys(localStorage).filter((name) => name.includes('outbox'))") == []
+    # How long somebody has been working is all that may be left, in no other tab; htmx notes which page this one is.
+    assert set(page.evaluate("Object.keys(sessionStorage)")) <= {"tuneshift-sitting", "htmx-current-path-for-history"}
+    assert page.evaluate("sessionStorage['htmx-current-path-for-history'] ?? '/login'") == "/login"
+    assert [r.ratings["left"] for r in revisions(database, RevisionKind.DRAFT)] == [{"helpfulness": 3}]
+
+
+def test_a_draft_is_saved_when_the_tab_is_hidden(page_for, bob, bakery, database):
+    page = page_for(bob)
+    # The clock stands still, so nothing is saved for having waited.
+    page.clock.install()
+    page.goto("/judge")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".judging[data-js]")).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
+    press(page, "Enter", "3")
+    with page.expect_response("**/draft"):
+        page.evaluate(
+            """() => {
+              Object.defineProperty(document, 'visibilityState', {value: 'hidden', configurable: true});
+              document.dispatchEvent(new Event('visibilitychange'));
+            }"""
+        )
+    expect(page.locator("#save-state")).to_have_text(SAVED)
+    assert len(revisions(database, RevisionKind.DRAFT)) == 1
 
 
 def test_a_study_that_closes_meanwhile_explains_itself(judging, server, database, bakery):
