@@ -54,8 +54,10 @@ async def generate_missing(
     """
     with reading(database) as session:
         study_id = get_study(session, study).id
-        holes = missing_responses(session, study_id)
-        arms = list(session.exec(select(Arm).where(Arm.study_id == study_id).order_by(col(Arm.name))))
+        # What came from a file has no checkpoint that could fill its holes.
+        holes = [hole for hole in missing_responses(session, study_id) if hole.checkpoint]
+        query = select(Arm).where(Arm.study_id == study_id, Arm.checkpoint != "", col(Arm.special).is_(False))
+        arms = list(session.exec(query.order_by(col(Arm.name))))
     done = 0
 
     def stored(hole: Hole) -> None:

@@ -174,7 +174,7 @@ def _refuse_unfinished(session: Session, study: Study) -> None:
 
 
 def _refuse_holes(session: Session, study: Study) -> None:
-    holes = missing_responses(session, study.id)
+    holes = [] if study.allow_holes else missing_responses(session, study.id)
     if not holes:
         return
     shown = ", ".join(f"item {hole.position} from {hole.arm}" for hole in holes[:5])

@@ -1,5 +1,6 @@
 """Files brought into a draft: prompts, finished responses, practice and gold items; whole or not at all."""
 
+import asyncio
 import json
 from contextlib import suppress
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sqlmodel import func, select
 
 from app.db import reading
+from app.studies.generate import generate_missing
 from app.studies.read_files import read_finished, read_known
 from app.studies.records import BadFileError, decoded
 from models import Arm, Item, ItemKind, ItemResponse, Pair, Response, Study
@@ -103,6 +105,17 @@ def test_practice_and_gold_come_from_csv(stranger, database):
     with reading(database) as session:
         query = select(Item.kind, Item.why).where(Item.study_id == study_id, Item.kind != ItemKind.REGULAR)
         assert sorted(session.exec(query)) == [(ItemKind.GOLD, "Sums."), (ItemKind.PRACTICE, "It is, mostly.")]
+
+
+def test_an_arm_from_a_file_leaves_the_others_to_be_generated_and_its_holes_may_stay(
+    researcher, database, scripted_engines
+):
+    study_id = make(researcher, allow_holes="yes")
+    send_file(researcher, study_id, "responses", lines({"prompt": BREAD, "response": "Yeast."}), arm="lab")
+    # Two prompts from lft and sft; lab answered one prompt, and no checkpoint could answer the other for it.
+    assert asyncio.run(generate_missing(database, scripted_engines, study_id, on_progress=lambda _: None)) == 4
+    answer = researcher.post(f"/studies/{study_id}/state", data={"state": "open"})
+    assert answer.status_code == 303, answer.text[-600:]
 
 
 @pytest.mark.parametrize(
