@@ -195,7 +195,7 @@ def test_the_borrowing_of_a_study_is_measured_while_one_waits(
     fill(database, study)
     page = page_for(alice, width=width, height=900, color_scheme=scheme)
     page.goto(f"/studies/{study.id}")
-    page.get_by_role("link", name="What they borrowed from the tuning data").click()
+    page.get_by_role("link", name="Borrowing").click()
     axe(page)
     page.get_by_role("button", name="Measure 6 responses").click()
     expect(page.locator(".arm-rates").first).to_be_visible()

@@ -97,7 +97,8 @@ def test_a_measurement_fills_the_table_and_links_to_its_rows(researcher, databas
     assert all(row.found <= row.shifted and 0 <= row.expected <= 1 for row in stored.values())
     assert soup.select_one(f'a[href^="/responses/"][href*="set={filled.id}"]')
     assert "Measure" not in said(soup)
-    assert researcher.get(f"/studies/{study.id}").text.count(f"/studies/{study.id}/borrowing") == 1
+    overview = BeautifulSoup(researcher.get(f"/studies/{study.id}").text, "html.parser")
+    assert overview.select_one(f'nav a[href="/studies/{study.id}/borrowing"]')
 
 
 def test_lft_less_sft_is_told_first_with_its_interval(researcher, study, filled) -> None:
