@@ -60,6 +60,7 @@ def test_history_lists_ones_own_judgments_newest_first_with_every_version(annota
     post(annotator, tokens[0], "submit", an_answer(preference="right", base_revision=1, edit_reason="mixed up <b>"))
     open_one = take(annotator, filled)
     post(annotator, open_one, "draft", an_answer())
+    assert soup(annotator, "/judge?stay").select_one('a[href="/judge/history"]')
     rows = soup(annotator, "/judge/history", **htmx).select("ol > li")
     assert [row.select_one("a")["href"] for row in rows] == [f"/judge/{token}" for token in tokens]
     assert [words(row.select_one("p")) for row in rows] == ["You said: B is better", "You said: both are good"]
