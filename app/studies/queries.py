@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, func, select
 
 from app.errors import ConflictError, InvalidInputError, NotFoundError
@@ -186,7 +186,14 @@ def _refuse_holes(session: Session, study: Study) -> None:
 
 
 def _refuse_undecided(session: Session, study: Study) -> None:
-    query = select(func.count()).where(LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED)
+    shown = or_(col(Pair.first_arm_id) == col(ItemResponse.arm_id), col(Pair.second_arm_id) == col(ItemResponse.arm_id))
+    # What stands in no pair is shown to nobody, so nothing needs to be decided about it.
+    query = (
+        select(func.count(col(LeakFlag.id).distinct()))
+        .join(ItemResponse, col(ItemResponse.response_id) == col(LeakFlag.response_id))
+        .join(Pair, and_(col(Pair.study_id) == study.id, shown))
+        .where(LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED)
+    )
     flags = session.exec(query).one()
     if flags:
         raise ConflictError(

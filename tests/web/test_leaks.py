@@ -8,8 +8,8 @@ from bs4 import BeautifulSoup
 from sqlmodel import select
 
 from app.db import reading, writing
-from models import ItemResponse, LeakDecision, LeakFlag, LeakKind, Response, Study, StudyEvent, StudyState
-from tests.factories import fill_study
+from models import Item, ItemResponse, LeakDecision, LeakFlag, LeakKind, Response, Study, StudyEvent, StudyState
+from tests.factories import fill_study, make_arm, make_response
 from tests.web.judging_help import page_data, take
 
 PROMPTS = ("Why is the sky blue?", "Name two rivers.", "What is a kettle?")
@@ -56,6 +56,22 @@ def test_a_study_does_not_open_before_each_flag_is_decided(researcher, database,
     assert decide(researcher, draft, flag=flag.id, decision="keep").status_code == 303
     assert opened(researcher, draft).status_code == 303
     assert state_of(database, draft) == StudyState.OPEN
+
+
+def test_what_is_in_no_pair_holds_nothing_up(researcher, database, draft):
+    with writing(database) as session:
+        study = session.get_one(Study, draft.id)
+        telling = session.exec(select(Response).where(Response.text == TELLING)).one()
+        given = session.exec(select(ItemResponse).where(ItemResponse.response_id == telling.id)).one()
+        spare = make_arm(session, study=study, name="spare")
+        session.add(ItemResponse(item_id=given.item_id, arm_id=spare.id, response_id=telling.id))
+        for item in session.exec(select(Item).where(Item.id != given.item_id)):
+            other = make_response(session, checkpoint="spare", text=f"{item.prompt} So.")
+            session.add(ItemResponse(item_id=item.id, arm_id=spare.id, response_id=other.id))
+        harmless = make_response(session, checkpoint="lft", text="It boils.")
+        given.response_id = harmless.id
+    assert opened(researcher, draft).status_code == 303
+    assert [flag.decision for flag in flags(database)] == [LeakDecision.UNDECIDED]
 
 
 def test_ordinary_responses_hold_nothing_up(researcher, database, study):
