@@ -99,7 +99,10 @@ def test_from_a_prompt_to_a_table_of_judgments(demo, browser_page, axe, picture)
     annotator.get_by_label("Password").fill("a long enough password")
     annotator.keyboard.press("Enter")
     annotator.wait_for_url("**/judge")
-    annotator.keyboard.press("Enter")
+    for title, step in (("Judge", "Read the guidelines"), ("Guidelines", "I have read them"), ("Judge", "Start")):
+        expect(annotator).to_have_title(f"{title} · Tuneshift")
+        expect(annotator.locator("[data-autofocus]", has_text=step)).to_be_focused()
+        annotator.keyboard.press("Enter")
     for at, pressed in enumerate(PRESSED, start=1):
         _judge(annotator, at, pressed, axe, picture)
 
@@ -116,7 +119,7 @@ def _explore(page, axe, picture):
     page.get_by_label("Max").fill("96")
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/explore/*")
-    expect(page.locator("[data-announce]")).to_contain_text("All columns have ended", timeout=60_000)
+    expect(page.locator("[data-announce]")).to_contain_text("All columns have ended", timeout=180_000)
     for column in range(3):
         tokens = page.locator(f'[data-column="{column}"] [data-i]')
         assert tokens.count() > 5

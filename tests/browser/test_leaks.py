@@ -32,6 +32,7 @@ def test_flags_are_decided_by_keyboard_and_then_the_study_opens(page_for, alice,
     expect(page.locator("[data-leaks-said]")).to_contain_text("3 flags to decide.")
     page.locator("[data-leak]").first.focus()
     for key, left in (("k", "2 flags to decide."), ("r", "1 flag to decide."), ("e", "No flag waits for a decision.")):
+        expect(page.locator("[data-leak]").first).to_be_focused()
         page.keyboard.press(key)
         expect(page.locator("[data-leaks-said]")).to_contain_text(left)
     with reading(database) as session:
