@@ -39,7 +39,6 @@ export function createReading({ form, saved, wall, free, reveal, say }) {
 
   row.addEventListener("click", (event) => {
     if (!event.target.matches("input") || event.target.value === "cannot_judge") return;
-    measure();
     if (!row.hasAttribute("data-locked")) return;
     event.preventDefault();
     if (!note.hidden) return;
@@ -58,7 +57,8 @@ export function createReading({ form, saved, wall, free, reveal, say }) {
     if (answer.scrollTop === before) scrollBy(0, innerHeight * 0.5);
   });
 
-  for (const kind of ["scroll", "resize"]) addEventListener(kind, measure, { capture: true, passive: true });
+  // A scroll is told of a frame late; before a key or a finger can choose, what is in view has been measured.
+  for (const kind of ["scroll", "resize", "keydown", "pointerdown"]) addEventListener(kind, measure, { capture: true, passive: true });
   document.addEventListener("visibilitychange", measure);
   requestAnimationFrame(measure);
 
