@@ -75,6 +75,21 @@ def test_undo_leads_back_to_the_item_before_and_its_answer(judging, database):
     assert [one.preference.value for one in revisions(database)] == ["left", "right"]
 
 
+def test_undo_leads_back_from_the_desk_after_the_last_item(judging, database):
+    page = judging()
+    for at in (1, 2, 3):
+        expect(page).to_have_title(f"Item {at} of 3 · Tuneshift")
+        expect(page.locator(".judging[data-js]")).to_be_visible()
+        last = page.url
+        rate(page)
+        press(page, str(at), "Control+Enter")
+    page.wait_for_url("**/judge?stay")
+    expect(page.locator("[data-autofocus]").or_(page.get_by_text("Thank you")).first).to_be_visible()
+    press(page, "Control+z")
+    page.wait_for_url(last)
+    expect(page.locator("[name=preference][value=tie_good]")).to_be_checked()
+
+
 def test_undo_with_nothing_to_undo_says_so_and_changes_nothing(judging, database):
     page = judging()
     here = page.url
