@@ -120,6 +120,8 @@ def test_severity_is_told_by_more_than_colour(judging):
     drag(page, "left", "Pasteur", "Pasteur")
     page.get_by_label("major: misleads").check()
     page.get_by_role("button", name="Mark it").click()
+    expect(page.locator(".spans[data-spans=left] li")).to_have_count(2)
+    expect(page.locator(".answer mark")).to_have_count(2)
     style = "(mark) => getComputedStyle(mark).textDecorationStyle"
     assert page.locator(".answer mark").evaluate_all(f"(marks) => marks.map({style})") == ["dashed", "double"]
     expect(page.locator(".spans[data-spans=left]")).to_contain_text("minor")
