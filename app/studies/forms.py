@@ -35,6 +35,8 @@ _NEW_ROWS: dict[str, dict[str, str]] = {
     "known": {"kind": "practice", "expected": "better"},
 }
 
+_FIRST = {"arm": "checkpoint", "dimension": "title", "question": "question", "known": "kind"}
+
 Row = Mapping[str, str]
 
 
@@ -103,6 +105,15 @@ def act(form: SetupForm, action: str) -> SetupForm:
     if verb == "remove" and place.isascii() and place.isdecimal() and len(place) <= 3:  # noqa: PLR2004  no row beyond
         return form.with_rows(kind, (row for at, row in enumerate(rows) if at != int(place)))
     return form
+
+
+def focus_after(form: SetupForm, action: str) -> str:
+    """Name where to go on after an action: the first field of a row that was added, or the button that adds another."""
+    verb, _, rest = action.partition("-")
+    kind = rest.partition("-")[0]
+    if kind not in ROWS or verb not in ("add", "remove"):
+        return ""
+    return f"{kind}_{_FIRST[kind]}-{len(form.rows[kind]) - 1}" if verb == "add" else f"add-{kind}"
 
 
 def empty_form() -> SetupForm:

@@ -1,5 +1,6 @@
 """Setting a study up: one page that makes and edits it, with a preview; duplicating and deleting."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -13,7 +14,7 @@ from app.studies.checking import check_form
 from app.studies.copies import delete_draft, duplicate
 from app.studies.drafts import save_draft
 from app.studies.filling import fill
-from app.studies.forms import SetupForm, act, empty_form, read_form
+from app.studies.forms import SetupForm, act, empty_form, focus_after, read_form
 from app.studies.guidelines import diff, versions
 from app.studies.imports import last_import
 from app.studies.queries import get_study
@@ -57,7 +58,8 @@ def preview(request: Request, session: ReadSession, user: CurrentUser, sent: Sen
     action = next((value for name, value in sent if name == "do" and isinstance(value, str)), "")
     form = fill(form, form.typed["preset"], roles_of(request)) if action == "preset" else act(form, action)
     alone = request.headers.get("HX-Target") == "preview"
-    return _page(request, session, form, study=study, part="studies/_preview.html" if alone else "")
+    part = "studies/_preview.html" if alone else ""
+    return _page(request, session, form, study=study, part=part, focus=focus_after(form, action))
 
 
 @router.get("/studies/{study_id}/setup")
@@ -130,7 +132,7 @@ def show_guidelines(
 def _save(request: Request, session: Session, form: SetupForm, *, user_id: str, study: Study | None) -> Response:
     checked = check_form(form, bounds_of(request, session, study))
     if checked.problems:
-        return _page(request, session, form, study=study, tried=True, status_code=422)
+        return _page(request, session, form, study=study, refused=checked.problems, status_code=422)
     try:
         saved = save_draft(session, checked.design, user_id=user_id, study=study)
     except AppError as error:
@@ -146,15 +148,15 @@ def _page(
     form: SetupForm,
     *,
     study: Study | None = None,
-    tried: bool = False,
-    refused: dict[str, str] | None = None,
+    refused: Mapping[str, str] | None = None,
     saved: str = "",
     part: str = "",
+    focus: str = "",
     status_code: int = 200,
 ) -> Response:
     checked = check_form(form, bounds_of(request, session, study))
     problems = refused or checked.problems
-    shown = SetupForm(form.typed, form.rows, form.chosen, problems if tried or refused else {})
+    shown = SetupForm(form.typed, form.rows, form.chosen, refused or {})
     return render(
         request,
         part or "studies/setup.html",
@@ -163,6 +165,7 @@ def _page(
         study=study,
         saved=saved,
         alone=bool(part),
+        focus=focus,
     )
 
 
