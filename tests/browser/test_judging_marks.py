@@ -84,10 +84,10 @@ def test_exact_marks_are_a_visible_mode_that_lasts(judging, database):
     press(page, "Escape")
     page.reload()
     expect(page.get_by_role("button", name="Exact marks")).to_have_attribute("aria-pressed", "true")
-    # The keyboard follows the same mode: one character at a time.
+    # The keyboard follows the same mode, one character at a time; which answer stands left is drawn.
     press(page, "m", "ArrowRight", "Shift+ArrowRight", "Enter")
     expect(page.locator("#span-dialog")).to_be_visible()
-    assert page.locator("#span-quote").evaluate("(quote) => quote.textContent") == " 2"
+    assert page.locator("#span-quote").evaluate("(quote) => quote.textContent") in {" 1", " 2"}
 
 
 def test_marks_may_overlap_and_cross_what_markdown_hides(judging, database, picture):
