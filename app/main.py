@@ -44,9 +44,11 @@ from app.responses import routes as responses
 from app.results import routes as results
 from app.settings import Settings, load_secret
 from app.share import routes as share
+from app.studies import generation_routes as generation
 from app.studies import import_routes as study_files
 from app.studies import routes as studies
 from app.studies import setup_routes as setup
+from app.studies.generation_tasks import Generations
 from app.tuning_sets import routes as tuning_sets
 from app.tuning_sets.files import places_of
 from app.tuning_sets.queue import Imports
@@ -76,6 +78,7 @@ _ROUTERS = (
     find_files.router,
     setup.router,
     study_files.router,
+    generation.router,
     studies.router,
     desk.router,
     own_judging.router,
@@ -143,6 +146,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
+    app.state.generations = await run_in_threadpool(Generations, app.state.database)
     app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
     app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
@@ -152,6 +156,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         probing.cancel()
         await app.state.live_runs.aclose()
+        await app.state.generations.aclose()
         await run_in_threadpool(app.state.imports.close)
         await run_in_threadpool(app.state.borrowing.close)
         await run_in_threadpool(app.state.indexes.close)

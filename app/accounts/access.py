@@ -104,6 +104,11 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/studies/{study_id}/borrowing"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/borrowing"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/borrowing.csv"): Access.RESEARCHER,
+    # generation
+    ("GET", "/studies/{study_id}/generation"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/generation/start"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/generation/retry"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/generation/stop"): Access.RESEARCHER,
     # leaks
     ("GET", "/studies/{study_id}/leaks"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/leaks"): Access.RESEARCHER,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from sqlmodel import Session, col, delete, select
 
 from app.errors import ConflictError
-from app.studies.drafts import refuse_while_generating, save_draft
+from app.studies.drafts import save_draft
+from app.studies.generation import refuse_while_generating
 from app.studies.stored import design_of, has_judgments
 from models import (
     Arm,

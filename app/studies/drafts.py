@@ -2,20 +2,18 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlmodel import Session, col, delete, select
 
 from app.errors import ConflictError
 from app.studies.design import Design, NewArm
+from app.studies.generation import refuse_while_generating
 from app.studies.guidelines import write_guidelines
 from app.studies.known_items import put_known_items
 from app.studies.questions import write_questions
 from app.studies.workload import drawn_sample
 from models import (
     Arm,
-    GenerationRun,
-    GenerationState,
     Item,
     ItemKind,
     ItemResponse,
@@ -26,10 +24,6 @@ from models import (
     StudyState,
     WithdrawalPolicy,
 )
-from models.base import now
-
-# A run that has not moved for so long is watched by nobody.
-_WATCHED = timedelta(minutes=2)
 
 
 def save_draft(session: Session, design: Design, *, user_id: str, study: Study | None = None) -> Study:
@@ -69,17 +63,6 @@ def _refuse_settled(session: Session, study: Study) -> None:
     if study.state is not StudyState.DRAFT:
         raise ConflictError("This study was opened, so its design stands.", remedy="Duplicate it to change it.")
     refuse_while_generating(session, study)
-
-
-def refuse_while_generating(session: Session, study: Study) -> None:
-    """Raise ConflictError while responses of a study are being generated: what is asked must not change meanwhile."""
-    running = select(GenerationRun.touched_at).where(
-        GenerationRun.study_id == study.id,
-        GenerationRun.state == GenerationState.RUNNING,
-        col(GenerationRun.touched_at) > now() - _WATCHED,
-    )
-    if session.exec(running).first():
-        raise ConflictError("Responses are being generated for this study.", remedy="Stop that first, then save again.")
 
 
 def _put_fields(study: Study, design: Design) -> None:

@@ -1,29 +1,44 @@
-"""Fill a study's missing responses through the engines; an interrupted run goes on where it stopped."""
+"""Fill a study's missing responses through the engines; an interrupted run goes on where it stopped.
+
+The page and the command line claim a run the same way and run the same function. Each response is stored with its trace
+as soon as it ends, or it is written down why it could not be generated; one that fails never holds up the others.
+"""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, islice
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import cast
 
+import structlog
 from sqlalchemy import Engine as Database
-from sqlmodel import Session, col, select
+from starlette.concurrency import run_in_threadpool
 
 from app.compare.answers import Fold
-from app.compare.plan import Plan, build_plan
+from app.compare.plan import Plan
 from app.compare.queries import store_response
-from app.compare.runner import ColumnDone, ColumnFailed, run_columns
+from app.compare.runner import ColumnDone, ColumnFailed, Event, run_columns
 from app.db import reading, writing
 from app.engines.open import Engines
-from app.engines.protocol import Decoding
+from app.engines.protocol import Scores
 from app.errors import EngineError
-from app.studies.coverage import Hole, missing_responses
+from app.leaks.scanning import scan_study, unscanned
+from app.studies import generation
+from app.studies.coverage import Hole
+from app.studies.generation import Claimed, RunEndedError
+from app.studies.generation_plan import Batch, planned, turns
+from app.studies.generation_rules import HEARTBEAT_S, reasons_in_words
 from app.studies.queries import attach_response, get_study
-from models import Arm, BasePrompt
+from app.tokens.answer import Answer
+from models import GenerationState
+from models.base import now
 
 # Items answered together: ten cost little more than one, because a step mostly reads the weights.
 AT_ONCE = 10
+_CRASHED = "It ended on an unexpected error; the server's log has the details. What was generated is kept."
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +51,18 @@ class Progress:
     arm: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Arms that answer one item with one decoding, together; `wanted` are those still missing."""
+@dataclass(slots=True)
+class _Run:
+    """A run under way: what is stored, why responses failed, and how many of an arm failed one after the other."""
 
-    plan: Plan
-    holes: tuple[Hole, ...]
+    database: Database
+    engines: Engines
+    claimed: Claimed
+    on_progress: Callable[[Progress], None]
+    done: int = 0
+    reasons: list[str] = field(default_factory=list)
+    in_a_row: Counter[str] = field(default_factory=Counter)
+    last_reason: dict[str, str] = field(default_factory=dict)
 
 
 async def generate_missing(
@@ -49,77 +70,167 @@ async def generate_missing(
 ) -> int:
     """Generate what the study (id or address) lacks and return how many responses that were.
 
-    Every response is committed with its trace as soon as it ends. Raises EngineError, what is stored being kept, when a
-    checkpoint could not answer; running again continues with what is missing.
+    Raises ConflictError while somebody else generates them, and, what is stored being kept, EngineError at the end
+    when some could not be generated.
     """
+
+    def begin() -> Claimed | None:
+        with writing(database) as session:
+            return generation.claim(session, get_study(session, study), now=now())
+
+    claimed = await run_in_threadpool(begin)
+    return await run_claimed(database, engines, claimed, on_progress=on_progress) if claimed else 0
+
+
+async def run_claimed(
+    database: Database,
+    engines: Engines,
+    claimed: Claimed,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> int:
+    """Work a claimed run off, scan what came for leaks, and end the run; returns how many responses were stored.
+
+    Raises RunEndedError when it was stopped from elsewhere and EngineError when responses failed. Cancelled, it is
+    marked interrupted before anything else happens.
+    """
+    run = _Run(database, engines, claimed, on_progress)
+    try:
+        said = await _watched(database, claimed.run_id, _work(run))
+        state = GenerationState.FAILED if run.reasons else GenerationState.DONE
+        words = f"{_failed_words(run)}{said}" if run.reasons else f"All are there.{said}"
+        await run_in_threadpool(_end, database, claimed, state, words)
+    except asyncio.CancelledError:
+        await run_in_threadpool(_end, database, claimed, GenerationState.INTERRUPTED, generation.INTERRUPTED)
+        raise
+    except RunEndedError:
+        raise
+    except Exception:
+        await run_in_threadpool(_end, database, claimed, GenerationState.FAILED, _CRASHED)
+        raise
+    if run.reasons:
+        raise EngineError(_failed_words(run), remedy="What was generated is kept; run it again for the rest.")
+    return run.done
+
+
+async def _watched(database: Database, run_id: str, work: Coroutine[None, None, str]) -> str:
+    """Do the work of a run and return what it says. Raises RunEndedError once it has ended elsewhere."""
+    working, watching = asyncio.create_task(work), asyncio.create_task(_watch(database, run_id))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise RunEndedError
+        return await working
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _watch(database: Database, run_id: str) -> None:
+    """Give signs of life until the run has ended elsewhere."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        try:
+            if not await run_in_threadpool(_touch, database, run_id):
+                return
+        except Exception:  # noqa: BLE001  a database that is busy for long must not end hours of work
+            _log.exception("generation_not_touched", run=run_id)
+
+
+def _touch(database: Database, run_id: str) -> bool:
+    with writing(database) as session:
+        return generation.touch(session, run_id, now=now())
+
+
+def _end(database: Database, claimed: Claimed, state: GenerationState, message: str) -> None:
+    with writing(database) as session:
+        ended = generation.end(session, claimed.run_id, state, message, now=now())
+    _log.info("generation_ended", study=claimed.study_id, run=claimed.run_id, state=state.value, here=ended)
+
+
+async def _work(run: _Run) -> str:
+    """Fill what is missing and scan what came; says what the scan found."""
+    for turn in turns(run.claimed.holes, AT_ONCE):
+        await _take_turn(run, turn)
+    try:
+        return await run_in_threadpool(_scan, run.database, run.claimed.study_id)
+    except Exception:  # noqa: BLE001  the responses are there; opening the study scans again
+        _log.exception("leak_scan_failed", study=run.claimed.study_id)
+        return " The leak scan failed; start it under Leak flags."
+
+
+def _failed_words(run: _Run) -> str:
+    return f"{len(run.reasons)} of {len(run.claimed.holes)} could not be generated. {reasons_in_words(run.reasons)}"
+
+
+def _scan(database: Database, study_id: str) -> str:
+    """Scan what the present rules have not read yet, and say what came of it."""
     with reading(database) as session:
-        study_id = get_study(session, study).id
-        # What came from a file has no checkpoint that could fill its holes.
-        holes = [hole for hole in missing_responses(session, study_id) if hole.checkpoint]
-        query = select(Arm).where(Arm.study_id == study_id, Arm.checkpoint != "", col(Arm.special).is_(False))
-        arms = list(session.exec(query.order_by(col(Arm.name))))
-    done = 0
-
-    def stored(hole: Hole) -> None:
-        nonlocal done
-        done += 1
-        on_progress(Progress(done=done, total=len(holes), position=hole.position, arm=hole.arm))
-
-    for batches in _in_turns(_batches(engines, arms, holes), AT_ONCE):
-        # Asked for in one go, items decode as one batch. Each runs to its end, whatever becomes of the others.
-        ended = await asyncio.gather(*(_run(database, engines, b, stored) for b in batches), return_exceptions=True)
-        for failure in ended:
-            if failure is not None:
-                raise failure
-    return done
+        if not unscanned(session, study_id):
+            return ""
+    new = scan_study(database, study_id).new
+    return f" {new} new leak flag{' waits' if new == 1 else 's wait'} for a decision." if new else ""
 
 
-def _batches(engines: Engines, arms: list[Arm], holes: list[Hole]) -> list[_Batch]:
-    ordered = sorted(holes, key=lambda hole: (hole.position, _decoding_key(hole.decoding), hole.arm))
-    grouped = groupby(ordered, key=lambda hole: (hole.position, _decoding_key(hole.decoding)))
-    return [_batch(engines, arms, tuple(group)) for _, group in grouped]
+async def _take_turn(run: _Run, groups: Sequence[tuple[Hole, ...]]) -> None:
+    """Answer some items together. Each runs to its end, whatever becomes of the others."""
+    batches: list[Batch] = []
+    hopeless: list[tuple[Hole, str]] = []
+    for group in groups:
+        given_up = [hole for hole in group if run.in_a_row[hole.arm_id] >= AT_ONCE]
+        hopeless += [(hole, _not_asked(run.last_reason[hole.arm_id])) for hole in given_up]
+        wanted = tuple(hole for hole in group if run.in_a_row[hole.arm_id] < AT_ONCE)
+        batch, failures = await run_in_threadpool(planned, run.engines, run.claimed.arms, wanted)
+        hopeless += failures
+        batches += [batch] if batch else []
+    if hopeless:
+        await _note(run, hopeless)
+    # Asked for in one go, items decode as one batch.
+    ended = await asyncio.gather(*(_answer(run, batch) for batch in batches), return_exceptions=True)
+    for problem in ended:
+        if problem is not None:
+            raise problem
 
 
-def _batch(engines: Engines, arms: list[Arm], holes: tuple[Hole, ...]) -> _Batch:
-    """Plan all arms of that decoding, then keep the missing ones: what a base is shown depends on who is beside it."""
-    together = [arm for arm in arms if _decoding_key(arm.decoding) == _decoding_key(holes[0].decoding)]
-    plan = build_plan(
-        engines,
-        holes[0].prompt,
-        [arm.checkpoint for arm in together],
-        base_prompt=BasePrompt.SAME_IDS,
-        decoding=Decoding(**holes[0].decoding),
-    )
-    column_of = dict(zip((arm.id for arm in together), plan.columns, strict=True))
-    return _Batch(replace(plan, columns=tuple(column_of[hole.arm_id] for hole in holes)), holes)
+def _not_asked(reason: str) -> str:
+    return f"Not asked, because the {AT_ONCE} before it failed: {reason}"
 
 
-def _in_turns(batches: Sequence[_Batch], size: int) -> Iterator[tuple[_Batch, ...]]:
-    rest = iter(batches)
-    while some := tuple(islice(rest, size)):
-        yield some
+async def _answer(run: _Run, batch: Batch) -> None:
+    fold = Fold(batch.plan, lambda name: run.engines.tokenizer_for(name).token_bytes)
+    # Closed at once when the run is cancelled, so that the engines stop within a step.
+    async with aclosing(cast("AsyncGenerator[Event]", run_columns(run.engines, batch.plan))) as events:
+        async for event in events:
+            fold.take([event])
+            if isinstance(event, ColumnFailed):
+                hole = batch.holes[event.column]
+                await _note(run, [(hole, event.sentence)])
+                run.in_a_row[hole.arm_id] += 1
+                run.last_reason[hole.arm_id] = event.sentence
+            if isinstance(event, ColumnDone):
+                await _keep(run, batch, event, fold.answer(event.column))
 
 
-def _decoding_key(decoding: Any) -> str:
-    return json.dumps(dict(decoding), sort_keys=True)
+async def _note(run: _Run, failures: list[tuple[Hole, str]]) -> None:
+    def store() -> list[tuple[Hole, str]]:
+        with writing(run.database) as session:
+            return generation.note_failures(session, run.claimed.run_id, failures, now=now())
+
+    run.reasons += [sentence for _, sentence in await run_in_threadpool(store)]
 
 
-async def _run(database: Database, engines: Engines, batch: _Batch, stored: Callable[[Hole], None]) -> None:
-    fold = Fold(batch.plan, lambda name: engines.tokenizer_for(name).token_bytes)
-    failures: list[str] = []
-    async for event in run_columns(engines, batch.plan):
-        fold.take([event])
-        if isinstance(event, ColumnFailed):
-            failures.append(event.sentence)
-        if isinstance(event, ColumnDone):
-            hole = batch.holes[event.column]
-            with writing(database) as session:
-                _store(session, batch.plan, fold, event, hole)
-            stored(hole)
-    if failures:
-        raise EngineError(" ".join(failures), remedy="What was generated is kept; run it again for the rest.")
+async def _keep(run: _Run, batch: Batch, event: ColumnDone, answer: Answer) -> None:
+    hole = batch.holes[event.column]
+    await run_in_threadpool(_store, run, batch.plan, answer, event.scores, hole)
+    run.done += 1
+    run.in_a_row[hole.arm_id] = 0
+    run.on_progress(Progress(done=run.done, total=len(run.claimed.holes), position=hole.position, arm=hole.arm))
 
 
-def _store(session: Session, plan: Plan, fold: Fold, event: ColumnDone, hole: Hole) -> None:
-    response = store_response(session, plan, fold.answer(event.column), event.scores)
-    attach_response(session, item_id=hole.item_id, arm_id=hole.arm_id, response_id=response.id)
+def _store(run: _Run, plan: Plan, answer: Answer, scores: Scores, hole: Hole) -> None:
+    with writing(run.database) as session:
+        row = generation.still_running(session, run.claimed.run_id, now=now())
+        response = store_response(session, plan, answer, scores)
+        attach_response(session, item_id=hole.item_id, arm_id=hole.arm_id, response_id=response.id)
+        generation.count_stored(session, row, hole)

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, func, select
 from app.errors import ConflictError, InvalidInputError, NotFoundError
 from app.studies.coverage import missing_responses
 from app.studies.design import NewArm, lacking
+from app.studies.generation import refuse_while_generating
 from app.studies.rules import is_slug
 from models import (
     Arm,
@@ -152,6 +153,7 @@ def change_state(session: Session, study: Study, state: StudyState) -> None:
     if state not in TRANSITIONS[study.state]:
         raise ConflictError(f"A study that is {study.state.value} cannot become {state.value}.")
     if state == StudyState.OPEN:
+        refuse_while_generating(session, study)
         _refuse_unfinished(session, study)
         _refuse_holes(session, study)
         _refuse_undecided(session, study)
@@ -181,7 +183,7 @@ def _refuse_holes(session: Session, study: Study) -> None:
     more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""  # noqa: PLR2004  as many as a sentence bears
     raise ConflictError(
         f"This study cannot open yet, because {len(holes)} responses are missing: {shown}{more}.",
-        remedy=f"Generate them first: tuneshift generate {study.slug}",
+        remedy=f"Generate them first, under Generation or with: tuneshift generate {study.slug}",
     )
 
 

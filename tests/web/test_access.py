@@ -107,6 +107,11 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
     ("POST", "/studies/{study_id}/invites"): Expected(401, 403, 404, 200),
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/generation"): Expected(SIGN_IN, 403, 404, 200),
+    # The study of this test lacks no response.
+    ("POST", "/studies/{study_id}/generation/start"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/generation/retry"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/generation/stop"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Expected(SIGN_IN, 403, 404, 200),
