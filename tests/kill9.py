@@ -103,9 +103,9 @@ class Writer:
 class Nursery:
     """Starts servers on one port by forking a process that has imported everything."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, *, script: Path = Path(__file__)) -> None:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TUNESHIFT_DATA_DIR": str(settings.data_dir)}
-        command = [sys.executable, str(Path(__file__)), str(listener.fileno())]
+        command = [sys.executable, str(script), str(listener.fileno())]
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -224,14 +224,15 @@ def _examine(database: Engine, writers: list[Writer], *, cycles: int, seconds: f
     )
 
 
-def _nursery(descriptor: int) -> None:
+def nursery(descriptor: int, *, engines: object) -> None:
+    """Fork a server for every line on standard input, and print the id of its process."""
     import uvicorn  # noqa: PLC0415  only the nursery serves
 
     from app.main import create_app  # noqa: PLC0415
 
     listener = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    app = create_app(Settings(_env_file=None), engines=object())
+    app = create_app(Settings(_env_file=None), engines=engines)
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -244,4 +245,4 @@ def _nursery(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    _nursery(int(sys.argv[1]))
+    nursery(int(sys.argv[1]), engines=object())
