@@ -98,7 +98,7 @@ async def run_claimed(
     try:
         said = await _watched(database, claimed.run_id, _work(run))
         state = GenerationState.FAILED if run.reasons else GenerationState.DONE
-        words = f"{_failed_words(run)}{said}" if run.reasons else f"All are there.{said}"
+        words = f"{_failed_words(run)}{said}" if run.reasons else said.strip()
         await run_in_threadpool(_end, database, claimed, state, words)
     except asyncio.CancelledError:
         await run_in_threadpool(_end, database, claimed, GenerationState.INTERRUPTED, generation.INTERRUPTED)

@@ -128,7 +128,7 @@ def test_a_running_page_polls_and_reads_out_only_what_is_new(researcher, databas
     htmx = {"HX-Request": "true"}
     running = page(researcher, draft, headers=htmx)
     area = running.select_one("#generation")
-    assert area["hx-trigger"] == "every 2s"
+    assert area["hx-trigger"] == "every 2s, refresh"
     assert "6 of 9" in words(area)
     assert "a minute" in words(area)
     spoken = running.select_one("#generation-said").text
@@ -384,6 +384,21 @@ def test_a_shutdown_interrupts_without_half_responses(database, draft, alice, sc
     assert scripted_engines.engine.closed == 3
 
 
+def test_a_command_that_is_broken_off_is_interrupted_and_the_next_goes_on(database, draft, scripted_engines):
+    script(scripted_engines, "sft", stall_at=3)
+
+    def command(engines):
+        return generate_missing(database, engines, draft.slug, on_progress=lambda _: None)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(command(scripted_engines), 2))
+    (run,) = runs(database)
+    assert (run.state, run.done, run.message) == (GenerationState.INTERRUPTED, 6, generation.INTERRUPTED)
+    script(scripted_engines, "sft", stall_at=None)
+    assert asyncio.run(command(scripted_engines)) == 3
+    assert count(database, Response) == count(database, ItemResponse) == 9
+
+
 def test_what_is_being_judged_gets_no_unread_responses(researcher, database, draft, htmx):
     with writing(database) as session:
         session.get_one(Study, draft.id).state = StudyState.OPEN
@@ -408,6 +423,12 @@ def test_a_study_with_holes_leads_to_its_generation(researcher, database, draft)
     assert "under Generation" in refused.text
     overview = BeautifulSoup(researcher.get(f"/studies/{draft.id}").text, "html.parser")
     assert overview.select_one(f'.banner a[href="/studies/{draft.id}/generation"]').text == "Generate them"
+
+
+def test_saving_a_complete_setup_leads_to_its_generation(researcher):
+    study_id = make(researcher)
+    saved = BeautifulSoup(researcher.get(f"/studies/{study_id}/setup?saved=yes").text, "html.parser")
+    assert saved.select_one(f'main p a[href="/studies/{study_id}/generation"]') is not None
 
 
 def test_an_empty_study_is_led_to_what_it_lacks(researcher, database, htmx):
