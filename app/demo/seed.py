@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import Session, col, select
 
 from app.accounts.queries import add_user, create_invite, find_user, invite_url
 from app.db import reading, writing
@@ -14,6 +14,7 @@ from app.engines.open import Engines
 from app.engines.registry import Registry
 from app.engines.tokenizer import load_tokenizer
 from app.finetune.hashing import file_sha256
+from app.leaks.decisions import decide
 from app.settings import Settings
 from app.studies.design import NewArm
 from app.studies.generate import Progress, generate_missing
@@ -22,7 +23,8 @@ from app.tuning_sets.files import Places, copy_source
 from app.tuning_sets.importing import Watch, run_import
 from app.tuning_sets.queries import find_set
 from app.tuning_sets.queue import begin_import
-from models import Role, Study, StudyState
+from models import LeakDecision, LeakFlag, Role, Study, StudyState, User
+from models.base import now
 
 SLUG = "demo"
 RESEARCHER = "researcher@demo.example"
@@ -91,13 +93,25 @@ def add_demo_set(database: Engine, registry: Registry, path: Path, places: Place
 async def answer_demo_study(
     database: Engine, engines: Engines, slug: str, *, on_progress: Callable[[Progress], None]
 ) -> int:
-    """Generate what the demo study lacks and open it; returns how many responses were added."""
+    """Generate what the demo study lacks and open it; returns how many responses were added.
+
+    It opens without anybody looking: the demo's researcher keeps every leak flag, as the page of flags shows.
+    """
     added = await generate_missing(database, engines, slug, on_progress=on_progress)
     with writing(database) as session:
         study = get_study(session, slug)
         if study.state is StudyState.DRAFT:
+            _keep_flags(session, study)
             change_state(session, study, StudyState.OPEN)
     return added
+
+
+def _keep_flags(session: Session, study: Study) -> None:
+    waiting = LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED
+    flags = session.exec(select(LeakFlag).where(*waiting)).all()
+    if flags:
+        owner = session.get_one(User, study.created_by)
+        decide(session, study, flags, LeakDecision.KEEP, user=owner, now=now())
 
 
 def demo_links(database: Engine, settings: Settings, slug: str) -> Links:

@@ -26,7 +26,7 @@ from app.errors import EngineError
 from app.leaks.scanning import scan_study, unscanned
 from app.studies import generation
 from app.studies.coverage import Hole
-from app.studies.generation import Claimed, RunEndedError
+from app.studies.generation import Claimed, GeneratingError, RunEndedError
 from app.studies.generation_plan import Batch, planned, turns
 from app.studies.generation_rules import HEARTBEAT_S, reasons_in_words
 from app.studies.queries import attach_response, get_study
@@ -59,6 +59,7 @@ class _Run:
     engines: Engines
     claimed: Claimed
     on_progress: Callable[[Progress], None]
+    gate: asyncio.Lock
     done: int = 0
     reasons: list[str] = field(default_factory=list)
     in_a_row: Counter[str] = field(default_factory=Counter)
@@ -73,13 +74,26 @@ async def generate_missing(
     Raises ConflictError while somebody else generates them, and, what is stored being kept, EngineError at the end
     when some could not be generated.
     """
+    claimed = await _claim_patiently(database, study)
+    return await run_claimed(database, engines, claimed, on_progress=on_progress) if claimed else 0
 
-    def begin() -> Claimed | None:
+
+async def _claim_patiently(database: Database, study: str) -> Claimed | None:
+    """Claim a run; wait for one that gives no sign of life, as after a closed terminal, until it counts as lost."""
+
+    def claim() -> Claimed | None:
         with writing(database) as session:
             return generation.claim(session, get_study(session, study), now=now())
 
-    claimed = await run_in_threadpool(begin)
-    return await run_claimed(database, engines, claimed, on_progress=on_progress) if claimed else 0
+    seen = None
+    while True:
+        try:
+            return await run_in_threadpool(claim)
+        except GeneratingError as error:
+            if seen is not None and seen != error.sign:
+                raise
+            seen = error.sign
+        await asyncio.sleep(2 * HEARTBEAT_S)
 
 
 async def run_claimed(
@@ -88,13 +102,15 @@ async def run_claimed(
     claimed: Claimed,
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    gate: asyncio.Lock | None = None,
 ) -> int:
     """Work a claimed run off, scan what came for leaks, and end the run; returns how many responses were stored.
 
+    Runs that share a `gate` take turns, so that together they ask no more of the engines than one does.
     Raises RunEndedError when it was stopped from elsewhere and EngineError when responses failed. Cancelled, it is
     marked interrupted before anything else happens.
     """
-    run = _Run(database, engines, claimed, on_progress)
+    run = _Run(database, engines, claimed, on_progress, gate or asyncio.Lock())
     try:
         said = await _watched(database, claimed.run_id, _work(run))
         state = GenerationState.FAILED if run.reasons else GenerationState.DONE
@@ -152,7 +168,8 @@ def _end(database: Database, claimed: Claimed, state: GenerationState, message: 
 async def _work(run: _Run) -> str:
     """Fill what is missing and scan what came; says what the scan found."""
     for turn in turns(run.claimed.holes, AT_ONCE):
-        await _take_turn(run, turn)
+        async with run.gate:
+            await _take_turn(run, turn)
     try:
         return await run_in_threadpool(_scan, run.database, run.claimed.study_id)
     except Exception:  # noqa: BLE001  the responses are there; opening the study scans again

@@ -42,6 +42,17 @@ class RunEndedError(ConflictError):
         )
 
 
+class GeneratingError(ConflictError):
+    """Another run fills the study; `sign` changes with each of its signs of life."""
+
+    def __init__(self, run: GenerationRun) -> None:
+        """Say so."""
+        super().__init__(
+            "Responses are being generated for this study.", remedy="Wait until that is done, or stop it first."
+        )
+        self.sign = (run.id, run.touched_at)
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A run that is ours: what it is to fill, and the arms that answer together."""
@@ -63,7 +74,7 @@ def claim(
     """Begin a run over what is missing (of `only`, as item and arm ids, where given); None when nothing is.
 
     The caller's write transaction is exclusive on SQLite and elsewhere locks the study's row, so of two that ask at
-    once one gets the run. Raises ConflictError while another runs, and for a study that is open or closed.
+    once one gets the run. Raises GeneratingError while another runs, ConflictError for a study that is open or closed.
     """
     session.refresh(study, with_for_update=True)
     refuse_while_generating(session, study, now)
@@ -92,16 +103,14 @@ def claim(
 
 
 def refuse_while_generating(session: Session, study: Study, now: datetime | None = None) -> None:
-    """Raise ConflictError while responses of a study are being generated: what is asked must not change meanwhile.
+    """Raise GeneratingError while responses of a study are being generated: what is asked must not change meanwhile.
 
     A run that lost its server is marked interrupted, so that it cannot wake up and store under what changes now.
     """
     now = now or current_time()
     for run in _running(session, study.id):
         if not is_lost(utc(run.touched_at), now):
-            raise ConflictError(
-                "Responses are being generated for this study.", remedy="Wait until that is done, or stop it first."
-            )
+            raise GeneratingError(run)
         _end(session, run, GenerationState.INTERRUPTED, INTERRUPTED, now)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 # Whoever runs it gives a sign of life this often; a run without one for longer than the other lost its server.
 HEARTBEAT_S = 5.0
-LOST_AFTER = timedelta(seconds=60)
+LOST_AFTER = timedelta(seconds=30)
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _REASONS_SHOWN = 3

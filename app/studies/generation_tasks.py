@@ -27,6 +27,7 @@ class Generations:
         """Start empty; whatever an earlier server left running is marked interrupted."""
         self._database = database
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._gate = asyncio.Lock()
         with writing(database) as session:
             if count := generation.interrupt_unfinished(session, now=now()):
                 _log.info("interrupted_generations", count=count)
@@ -58,7 +59,7 @@ class Generations:
 
     async def _drive(self, claimed: Claimed, engines: Engines) -> None:
         try:
-            await run_claimed(self._database, engines, claimed)
+            await run_claimed(self._database, engines, claimed, gate=self._gate)
         except AppError as error:
             # The run and its failures say so on the page.
             _log.info("generation_incomplete", study=claimed.study_id, reason=str(error))

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select
 
 from app.leaks.scanning import undecided
-from app.studies.coverage import arm_coverage, missing_responses
+from app.studies.coverage import arm_coverage
 from app.studies.generation_rules import is_lost, pace, rate_words, time_words, utc
 from app.studies.queries import get_study
 from models import (
@@ -122,7 +122,6 @@ def generation_view(
     study = get_study(session, study_id, user)
     failed_by_arm = _failed_by_arm(session, study.id)
     coverage = arm_coverage(session, study.id)
-    holes = missing_responses(session, study.id)
     run = _last_run(session, study.id, now)
     return GenerationView(
         study=study,
@@ -141,8 +140,8 @@ def generation_view(
         failed=sum(failed_by_arm.values()),
         run=run,
         running=run is not None and run.state == GenerationState.RUNNING,
-        missing=sum(bool(hole.checkpoint) for hole in holes),
-        beyond=sum(not hole.checkpoint for hole in holes),
+        missing=sum(arm.items - arm.answered for arm in coverage if arm.checkpoint),
+        beyond=sum(arm.items - arm.answered for arm in coverage if not arm.checkpoint),
         items=coverage[0].items if coverage else _items(session, study.id),
         flags=undecided(session, study.id),
         allowed=study.state in {StudyState.DRAFT, StudyState.PAUSED},

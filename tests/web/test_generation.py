@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from sqlmodel import func, select
 
 from app.db import reading, writing
+from app.demo.seed import add_demo_study, answer_demo_study
 from app.errors import ConflictError, EngineError, EngineUnavailableError
 from app.studies import generate, generation
 from app.studies.design import NewArm
@@ -25,6 +26,7 @@ from models import (
     GenerationState,
     Item,
     ItemResponse,
+    LeakDecision,
     LeakFlag,
     Response,
     ResponseFailure,
@@ -141,8 +143,9 @@ def test_a_running_page_polls_and_reads_out_only_what_is_new(researcher, databas
 
 
 def test_a_second_start_is_refused_in_words_wherever_the_first_runs(
-    researcher, database, draft, scripted_engines, htmx
+    researcher, database, draft, scripted_engines, htmx, monkeypatch
 ):
+    monkeypatch.setattr(generate, "HEARTBEAT_S", 0.1)
     script(scripted_engines, "sft", stall_at=3)
     post(researcher, draft)
     answer = post(researcher, draft, headers=htmx)
@@ -154,6 +157,26 @@ def test_a_second_start_is_refused_in_words_wherever_the_first_runs(
     assert researcher.post(f"/studies/{draft.id}/state", data={"state": "open"}).status_code == 409
     assert researcher.post(f"/studies/{draft.id}/delete", data={"confirm": "yes"}).status_code == 409
     assert len(runs(database)) == 1
+
+
+def test_two_studies_take_turns_and_ask_no_more_of_the_engines_than_one(
+    researcher, database, alice, draft, scripted_engines
+):
+    prompts = [f"Question {n}?" for n in range(12)]
+    first, second = (make_draft(database, alice, prompts=prompts, slug=slug) for slug in ("first", "second"))
+    for name in ("base", "lft", "sft"):
+        script(scripted_engines, name, stall_at=1)
+    post(researcher, first)
+    post(researcher, second)
+    until(lambda: len(scripted_engines.engine.requests) == 30, "ten items of three arms")
+    time.sleep(0.3)
+    assert len(scripted_engines.engine.requests) == 30
+    for name in ("base", "lft", "sft"):
+        script(scripted_engines, name, stall_at=None)
+    researcher.portal.call(scripted_engines.engine.release.set)
+    until(lambda: count(database, ItemResponse) == 72, "all of both")
+    ended(database)
+    assert len(scripted_engines.engine.requests) == 72
 
 
 def test_of_many_who_claim_at_once_one_gets_the_run(database, draft):
@@ -397,6 +420,31 @@ def test_a_command_that_is_broken_off_is_interrupted_and_the_next_goes_on(databa
     script(scripted_engines, "sft", stall_at=None)
     assert asyncio.run(command(scripted_engines)) == 3
     assert count(database, Response) == count(database, ItemResponse) == 9
+
+
+def test_a_command_waits_for_one_that_was_killed_until_it_counts_as_lost(
+    database, draft, scripted_engines, monkeypatch
+):
+    monkeypatch.setattr(generate, "HEARTBEAT_S", 0.05)
+    with writing(database) as session:
+        killed = generation.claim(session, get_study(session, draft.id), now=now()).run_id
+        session.get_one(GenerationRun, killed).touched_at = now() - LOST_AFTER + timedelta(seconds=1)
+    started = time.monotonic()
+    assert asyncio.run(generate_missing(database, scripted_engines, draft.slug, on_progress=lambda _: None)) == 9
+    assert time.monotonic() - started > 0.5
+    assert [run.state for run in runs(database)] == [GenerationState.INTERRUPTED, GenerationState.DONE]
+
+
+def test_the_demo_opens_with_its_flags_kept_by_its_researcher(database, scripted_engines):
+    slug = add_demo_study(database, weights="f" * 16)
+    added = asyncio.run(answer_demo_study(database, scripted_engines, slug, on_progress=lambda _: None))
+    assert added == count(database, ItemResponse) == 60
+    with reading(database) as session:
+        assert get_study(session, slug).state is StudyState.OPEN
+        flags = session.exec(select(LeakFlag)).all()
+        assert {flag.decision for flag in flags} == {LeakDecision.KEEP}
+        assert all(flag.decided_by == get_study(session, slug).created_by for flag in flags)
+    assert asyncio.run(answer_demo_study(database, scripted_engines, slug, on_progress=lambda _: None)) == 0
 
 
 def test_what_is_being_judged_gets_no_unread_responses(researcher, database, draft, htmx):
