@@ -28,6 +28,7 @@ from models import (
     ItemResponse,
     LeakDecision,
     LeakFlag,
+    LeakKind,
     Response,
     ResponseFailure,
     Study,
@@ -36,7 +37,7 @@ from models import (
     Trace,
 )
 from models.base import now
-from tests.web.setup_help import lines, make, send_file
+from tests.web.setup_help import a_form, arm, lines, make, send_file
 
 PROMPTS = ("One?", "Two?", "Three?")
 PATIENCE_S = 30
@@ -325,6 +326,35 @@ def test_what_is_new_is_scanned_and_its_flags_wait(researcher, database, draft, 
     shown = page(researcher, draft, headers=htmx)
     assert shown.select_one(f'a[href="/studies/{draft.id}/leaks"]') is not None
     assert "for a decision before the study can open." in words(shown)
+
+
+def test_responses_that_were_replaced_are_scanned_again(researcher, database, scripted_engines):
+    script(scripted_engines, "lft", text="As an AI language model, I boil water.")
+    study_id = make(researcher, arms=(arm("lft"), arm("sft")))
+    with reading(database) as session:
+        study = session.get_one(Study, study_id)
+    post(researcher, study)
+    ended(database)
+
+    def scanned():
+        with reading(database) as session:
+            shown = select(ItemResponse.response_id)
+            flagged = session.exec(select(LeakFlag.response_id).where(LeakFlag.kind == LeakKind.SELF_IDENTIFICATION))
+            return set(session.exec(shown)), set(flagged), set(session.exec(select(ItemResponse.scanned_with)))
+
+    before, flags, versions = scanned()
+    assert flags < before
+    assert len(flags) == 2
+    # Another decoding: its responses are no longer what the study says, and are made anew.
+    changed = a_form(arms=(arm("lft", max_tokens="63"), arm("sft")), slug=study.slug)
+    assert researcher.post(f"/studies/{study_id}/setup", data=changed).status_code == 303
+    post(researcher, study)
+    ended(database)
+    after, new_flags, new_versions = scanned()
+    assert len(after - before) == 2
+    assert new_flags == after - before
+    assert new_versions == versions
+    assert len(versions) == 1
 
 
 def test_a_scan_that_fails_does_not_undo_the_responses(researcher, database, draft, monkeypatch):
