@@ -161,8 +161,7 @@ def _touch(database: Database, run_id: str) -> bool:
 
 def _end(database: Database, claimed: Claimed, state: GenerationState, message: str) -> None:
     with writing(database) as session:
-        ended = generation.end(session, claimed.run_id, state, message, now=now())
-    _log.info("generation_ended", study=claimed.study_id, run=claimed.run_id, state=state.value, here=ended)
+        generation.end(session, claimed.run_id, state, message, now=now())
 
 
 async def _work(run: _Run) -> str:

@@ -59,11 +59,12 @@ class Generations:
 
     async def _drive(self, claimed: Claimed, engines: Engines) -> None:
         try:
-            await run_claimed(self._database, engines, claimed, gate=self._gate)
+            stored = await run_claimed(self._database, engines, claimed, gate=self._gate)
+            _log.info("generation_done", study=claimed.study_id, run=claimed.run_id, responses=stored)
         except AppError as error:
             # The run and its failures say so on the page.
-            _log.info("generation_incomplete", study=claimed.study_id, reason=str(error))
+            _log.info("generation_incomplete", study=claimed.study_id, run=claimed.run_id, reason=str(error))
         except Exception:  # noqa: BLE001  nobody awaits this task; the page says that it ended
-            _log.exception("generation_crashed", study=claimed.study_id)
+            _log.exception("generation_crashed", study=claimed.study_id, run=claimed.run_id)
         finally:
             self._tasks.pop(claimed.run_id, None)
