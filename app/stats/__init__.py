@@ -1,1 +1,1 @@
-"""Statistics on plain numbers: pure, numpy alone."""
+"""Statistics on plain numbers: pure, numpy and scipy alone."""

@@ -5,7 +5,7 @@ import math
 _Z = 1.959963984540054
 
 
-def wilson(part: int, whole: int, *, z: float = _Z) -> tuple[float, float] | None:
+def wilson(part: float, whole: int, *, z: float = _Z) -> tuple[float, float] | None:
     """95 % score interval of part/whole (Wilson 1927, without continuity correction); None for a whole of 0.
 
     It treats observations as independent; over tokens of the same responses it is too narrow, and pages say so.
