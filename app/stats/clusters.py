@@ -123,7 +123,7 @@ def _tails(value: float, drawn: Floats, clusters: int, left_out: Floats | None) 
         return float(ndtr(-spread)), float(ndtr(spread))
     same = np.abs(drawn - value) <= _SAME * max(1.0, abs(value))
     share = (np.count_nonzero((drawn < value) & ~same) + np.count_nonzero(same) / 2) / len(drawn)
-    bias = float(ndtri(np.clip(share, 1 / len(drawn), 1 - 1 / len(drawn))))
+    bias = float(ndtri(np.clip(share, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
     pull = left_out.mean() - left_out
     size = float((pull**2).sum())
     skew = float((pull**3).sum()) / (6 * size**1.5) if size > _SAME**2 else 0.0
