@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from app.stats.bootstrap import DRAWS, SEED
-from app.stats.clusters import Statistic, cluster_sums, draw_sums, interval, ordered, sums_interval
+from app.stats.clusters import (
+    Statistic,
+    cluster_sums,
+    compact,
+    draw_sums,
+    interval,
+    ordered,
+    sums_interval,
+    sums_intervals,
+)
 from app.stats.estimate import Estimate, Floats, Ints, labels, numbers, scores, undefined
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
@@ -82,15 +91,14 @@ def krippendorff(
 
 def _table(column: Floats, unit: Ints, group: Ints) -> tuple[Floats, Floats, Ints]:
     """Count values by unit: the values that occur, `[units, values]` of units with a pair, and each unit's cluster."""
-    _, place = np.unique(unit, return_inverse=True)
-    size = np.bincount(place)
-    paired = size[place] >= _PAIR
+    place, _ = compact(unit)
+    paired = np.bincount(place)[place] >= _PAIR if len(place) else np.zeros(0, dtype=bool)
     found, code = np.unique(column[paired], return_inverse=True)
-    kept, place = np.unique(place[paired], return_inverse=True)
-    if len(kept) * len(found) > _MOST_CELLS:
-        raise ValueError(f"{len(found):,} different values in {len(kept):,} units are too many; round them first.")
-    table = np.bincount(place * len(found) + code, minlength=len(kept) * len(found)).reshape(len(kept), len(found))
-    owner = np.zeros(len(kept), dtype=np.int64)
+    place, kept = compact(place[paired])
+    if kept * len(found) > _MOST_CELLS:
+        raise ValueError(f"{len(found):,} different values in {kept:,} units are too many; round them first.")
+    table = np.bincount(place * len(found) + code, minlength=kept * len(found)).reshape(kept, len(found))
+    owner = np.zeros(kept, dtype=np.int64)
     owner[place] = group[paired]
     return found, table.astype(np.float64), owner
 
@@ -216,7 +224,7 @@ def pair_agreement(
     column = scores("scores", first_scores)
     unit = labels("units", units, len(column))
     group = unit if clusters is None else labels("clusters", clusters, len(column))
-    _, place = np.unique(unit, return_inverse=True)
+    place, _ = compact(unit)
     won, tied, lost = (np.bincount(place, weights=column == at) for at in (1, _TIE, 0))
     size = won + tied + lost
     pairs = size * (size - 1) / 2
@@ -230,9 +238,6 @@ def pair_agreement(
     sums = cluster_sums(owner[pairs > 0], *(one[pairs > 0] for one in (same, pairs - won * lost, pairs)))
     word = "unit" if clusters is None else "prompt"
 
-    def bounded(at: int) -> Estimate:
-        return sums_interval(
-            sums, lambda total: np.asarray(total[..., at] / total[..., 2]), n=number, unit=word, draws=draws, seed=seed
-        )
-
-    return PairAgreement(bounded(0), bounded(1), number, used)
+    shares = lambda total: total[..., 0] / total[..., 2], lambda total: total[..., 1] / total[..., 2]
+    strict, relaxed = sums_intervals(sums, shares, n=number, unit=word, draws=draws, seed=seed)
+    return PairAgreement(strict, relaxed, number, used)

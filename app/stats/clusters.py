@@ -9,7 +9,7 @@ groups, which are then drawn (random groups; Wolter 2007).
 Results do not depend on the order of the rows, nor on how clusters are numbered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -29,7 +29,7 @@ PROMPT, ANNOTATOR = "prompt", "annotator"
 
 def cluster_sums(clusters: Ints, *columns: Floats) -> Floats:
     """Add up columns within each cluster that has rows, `[clusters, columns]`, in an order of the sums' own."""
-    codes, count = _compact(clusters)
+    codes, count = compact(clusters)
     sums = np.stack([_sums(codes, column, count) for column in columns], axis=1)
     return ordered(sums)
 
@@ -39,7 +39,7 @@ def cell_sums(clusters: Ints, cells: Ints, count: int, *columns: Floats) -> Floa
 
     The columns must hold whole and half numbers, whose sums are exact.
     """
-    codes, size = _compact(clusters)
+    codes, size = compact(clusters)
     place = codes * count + cells
     sums = [np.bincount(place, weights=column, minlength=size * count).reshape(size, count) for column in columns]
     return ordered(np.concatenate(sums, axis=1))
@@ -50,7 +50,8 @@ def ordered(sums: Floats) -> Floats:
     return np.asarray(sums[np.lexsort(sums.T[::-1])])
 
 
-def _compact(clusters: Ints) -> tuple[Ints, int]:
+def compact(clusters: Ints) -> tuple[Ints, int]:
+    """Number the clusters that occur from 0 without gaps; returns the numbers and how many there are."""
     if not clusters.size:
         return clusters, 0
     top = int(clusters.max()) + 1
@@ -141,17 +142,28 @@ def sums_interval(
     sums: Floats, statistic: Statistic, *, n: int, unit: str = PROMPT, draws: int = DRAWS, seed: int = SEED
 ) -> Estimate:
     """Bound a statistic of sums, given the sums of each cluster `[clusters, columns]`."""
+    return sums_intervals(sums, (statistic,), n=n, unit=unit, draws=draws, seed=seed)[0]
+
+
+def sums_intervals(
+    sums: Floats, statistics: Sequence[Statistic], *, n: int, unit: str = PROMPT, draws: int = DRAWS, seed: int = SEED
+) -> tuple[Estimate, ...]:
+    """Bound several statistics of the same sums by the same draws."""
     if not len(sums):
-        return undefined("no data")
-    parts = grouped(sums, seed)
+        return tuple(undefined("no data") for _ in statistics)
     total = sums.sum(axis=0)
+    parts = grouped(sums, seed)
+    drawn = draw_sums(parts, draws=draws, seed=seed) if len(sums) > 1 else None
+    found = []
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(total))
-        if len(sums) == 1:
-            return interval(value, np.empty(0), 1, n, unit=unit)
-        drawn = statistic(draw_sums(parts, draws=draws, seed=seed))
-        left_out = statistic(total - parts)
-    return interval(value, drawn, len(sums), n, unit=unit, left_out=left_out)
+        for statistic in statistics:
+            value = float(statistic(total))
+            if drawn is None:
+                found.append(interval(value, np.empty(0), 1, n, unit=unit))
+            else:
+                left_out = statistic(total - parts)
+                found.append(interval(value, statistic(drawn), len(sums), n, unit=unit, left_out=left_out))
+    return tuple(found)
 
 
 def cluster_interval(

@@ -4,13 +4,14 @@ Scores are 1 where the first arm won, 0.5 for a tie and 0 where it lost; `items`
 the person of each judgment from 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from app.stats.bootstrap import DRAWS, SEED
-from app.stats.clusters import ANNOTATOR, PROMPT, Statistic, cluster_interval, ratio
+from app.stats.clusters import ANNOTATOR, PROMPT, Statistic, cluster_sums, ratio, sums_intervals
 from app.stats.estimate import (
     Estimate,
     Floats,
@@ -114,8 +115,31 @@ def clustered(
     seed: int = SEED,
 ) -> Clustered:
     """Bound one statistic of sums by prompt and by annotator; the wider one is shown."""
-    by_item = cluster_interval(columns, items, statistic, unit=PROMPT, draws=draws, seed=seed)
-    by_annotator = cluster_interval(columns, annotators, statistic, unit=ANNOTATOR, draws=draws, seed=seed)
+    return clustered_all(columns, (statistic,), items, annotators, draws=draws, seed=seed)[0]
+
+
+def clustered_all(
+    columns: tuple[Floats, ...],
+    statistics: Sequence[Statistic],
+    items: Ints,
+    annotators: Ints,
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> tuple[Clustered, ...]:
+    """Bound several statistics of the same sums by prompt and by annotator."""
+    n = items.size
+    if not n:
+        return tuple(refused("no data", 0) for _ in statistics)
+    by_item, by_annotator = (
+        sums_intervals(cluster_sums(groups, *columns), statistics, n=n, unit=unit, draws=draws, seed=seed)
+        for groups, unit in ((items, PROMPT), (annotators, ANNOTATOR))
+    )
+    return tuple(choose(one, other) for one, other in zip(by_item, by_annotator, strict=True))
+
+
+def choose(by_item: Estimate, by_annotator: Estimate) -> Clustered:
+    """Show the wider of two intervals of one number."""
     shown = wider(by_item, by_annotator)
     if width(shown) < 0 and shown.value is not None:
         both = dict.fromkeys((by_item.reason, by_annotator.reason))
@@ -174,8 +198,7 @@ def davidson(
     if reason:
         return Davidson(undefined(reason, n), undefined(reason, n))
     columns = (won, lost, (column == _TIE).astype(np.float64))
-    rate = clustered(columns, _decisive_share, item, annotator, draws=draws, seed=seed)
-    tie = clustered(columns, _tie_parameter, item, annotator, draws=draws, seed=seed)
+    rate, tie = clustered_all(columns, (_decisive_share, _tie_parameter), item, annotator, draws=draws, seed=seed)
     return Davidson(rate.shown, tie.shown)
 
 
