@@ -5,7 +5,19 @@ import sys
 import typer
 from rich.console import Console
 
-from app.cli import borrowing, checkpoints, database, demo, finetune, people, provenance, serve, studies, tuning_sets
+from app.cli import (
+    borrowing,
+    checkpoints,
+    database,
+    demo,
+    finetune,
+    people,
+    provenance,
+    serve,
+    stats,
+    studies,
+    tuning_sets,
+)
 from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
 
 cli = typer.Typer(
@@ -19,6 +31,7 @@ cli = typer.Typer(
 for module in (serve, demo, checkpoints, provenance, finetune, studies, borrowing, people):
     module.add_to(cli)
 cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
+cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")
 cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
 
 _INPUT = (InvalidInputError, NotFoundError, ConfigurationError)

@@ -48,6 +48,13 @@ def win_table(left: Ints, right: Ints, left_scores: Floats, arms: int) -> Floats
     return table
 
 
+def average_win_rates(wins: Floats) -> tuple[float, ...]:
+    """Give each arm's mean win rate over the opponents it met, each counting alike, as evalica does."""
+    met = wins + wins.T
+    rates = np.divide(wins, met, out=np.zeros_like(wins), where=met > 0)
+    return tuple((rates.sum(axis=1) / np.maximum((met > 0).sum(axis=1), 1)).tolist())
+
+
 def bradley_terry(
     names: Sequence[str],
     left: ArrayLike,

@@ -1,0 +1,213 @@
+"""CSV files for `tuneshift stats`: ratings with a row per rater, comparisons with a header."""
+
+import csv
+import io
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.cells import raw_cell
+from app.errors import InvalidInputError
+from app.stats.estimate import Floats, Ints
+
+_SCORES = {"left": 1.0, "tie": 0.5, "right": 0.0}
+_NEEDED = ("left", "right", "winner")
+_LENGTHS = ("length_left", "length_right")
+_COLUMNS = (
+    "Give the columns left, right and winner; item, annotator, length_left and length_right may stand beside them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """Values of raters and units, one row each; `labels` are what the values stand for where they are no numbers."""
+
+    values: Floats
+    units: Ints
+    raters: Ints
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Pairs as shown and who won; a column that the file lacks is None."""
+
+    names: tuple[str, ...]
+    left: Ints
+    right: Ints
+    scores: Floats
+    items: Ints | None
+    annotators: Ints | None
+    lengths: tuple[Floats, Floats] | None
+
+
+def read_ratings(path: str, *, numeric: bool) -> Ratings:
+    """Read rater-per-row CSV without a header, blanks for missing.
+
+    Raises InvalidInputError, naming file, line and field, for rows of another width and, where the level needs numbers,
+    for what is none.
+    """
+    name, rows = _rows(path)
+    if not rows:
+        raise InvalidInputError(f"{name} has no rows.", remedy="Give one row per rater, one field per unit.")
+    width = len(rows[0][1])
+    cells = []
+    for rater, (line, fields) in enumerate(rows):
+        _same_width(name, line, fields, width, "the first row")
+        cells += [(line, rater, unit, field.strip()) for unit, field in enumerate(fields) if field.strip()]
+    raters = np.array([rater for _, rater, _, _ in cells], dtype=np.int64)
+    units = np.array([unit for _, _, unit, _ in cells], dtype=np.int64)
+    if not numeric and not all(_is_number(text) for *_, text in cells):
+        labels = sorted({text for *_, text in cells})
+        place = {label: at for at, label in enumerate(labels)}
+        values = np.array([place[text] for *_, text in cells], dtype=np.float64)
+        return Ratings(values, units, raters, tuple(labels))
+    numbers = [_number(name, line, f"field {unit + 1}", text) for line, _, unit, text in cells]
+    return Ratings(np.array(numbers, dtype=np.float64), units, raters, ())
+
+
+def read_comparisons(path: str) -> Comparisons:
+    """Read CSV with the columns left, right and winner (left, right or tie), and what else is there.
+
+    Raises InvalidInputError, naming file, line and field.
+    """
+    name, rows = _rows(path)
+    if not rows:
+        raise InvalidInputError(f"{name} has no rows.", remedy=_COLUMNS)
+    header = [field.strip() for field in rows[0][1]]
+    at = _places(name, rows[0][0], header)
+    columns: dict[str, list[str]] = {column: [] for column in at}
+    lines = []
+    for line, fields in rows[1:]:
+        _same_width(name, line, fields, len(header), "the header")
+        lines.append(line)
+        for column, field in at.items():
+            columns[column].append(raw_cell(fields[field].strip()))
+        _check_row(name, line, {column: columns[column][-1] for column in at})
+    if not lines:
+        raise InvalidInputError(f"{name} has a header and no comparison.", remedy="Give one comparison a row.")
+    names = sorted({*columns["left"], *columns["right"]})
+    place = {one: number for number, one in enumerate(names)}
+    return Comparisons(
+        tuple(names),
+        np.array([place[one] for one in columns["left"]], dtype=np.int64),
+        np.array([place[one] for one in columns["right"]], dtype=np.int64),
+        np.array([_SCORES[one] for one in columns["winner"]]),
+        _numbered(columns.get("item")),
+        _numbered(columns.get("annotator")),
+        _lengths(name, lines, columns),
+    )
+
+
+def _rows(path: str) -> tuple[str, list[tuple[int, list[str]]]]:
+    """Read a file, or standard input for `-`: its name in messages, and each row that has a field with its line."""
+    name = "standard input" if path == "-" else path
+    try:
+        if path == "-":
+            raw = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:  # noqa: PTH123  a path of the command line, as it was typed
+                raw = file.read()
+    except OSError as error:
+        raise InvalidInputError(f"{name} cannot be read ({error.strerror}).", remedy="Give a CSV file.") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{name} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8."
+        ) from error
+    return name, list(_parsed(name, text))
+
+
+def _parsed(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
+    except csv.Error as error:
+        raise InvalidInputError(
+            f"{name}, line {reader.line_num}: not CSV ({error}).", remedy="Quote fields as RFC 4180 says."
+        ) from error
+
+
+def _same_width(name: str, line: int, fields: Sequence[str], width: int, first: str) -> None:
+    if len(fields) != width:
+        raise InvalidInputError(
+            f"{name}, line {line}: {len(fields)} fields, but {first} has {width}.",
+            remedy="Give every row the same number of fields; leave a missing one blank.",
+        )
+
+
+def _places(name: str, line: int, header: list[str]) -> dict[str, int]:
+    missing = [column for column in _NEEDED if column not in header]
+    if missing:
+        raise InvalidInputError(f"{name}, line {line}: no column {', '.join(missing)}.", remedy=_COLUMNS)
+    known = (*_NEEDED, "item", "annotator", *_LENGTHS)
+    twice = [column for column in known if header.count(column) > 1]
+    if twice:
+        raise InvalidInputError(f"{name}, line {line}: the column {twice[0]} stands there twice.", remedy=_COLUMNS)
+    if (_LENGTHS[0] in header) != (_LENGTHS[1] in header):
+        raise InvalidInputError(
+            f"{name}, line {line}: one of length_left and length_right is missing.", remedy="Give both, or neither."
+        )
+    return {column: header.index(column) for column in known if column in header}
+
+
+def _check_row(name: str, line: int, row: dict[str, str]) -> None:
+    for column in ("left", "right", "item", "annotator"):
+        if row.get(column) == "":
+            raise InvalidInputError(
+                f"{name}, line {line}, field {column}: empty.", remedy="Give a name, or leave the row or column out."
+            )
+    if row["left"] == row["right"]:
+        raise InvalidInputError(
+            f"{name}, line {line}: {row['left']} stands on both sides.", remedy="Compare two different systems."
+        )
+    if row["winner"] not in _SCORES:
+        raise InvalidInputError(
+            f"{name}, line {line}, field winner: {row['winner']!r}.", remedy="Give left, right or tie."
+        )
+
+
+def _numbered(column: list[str] | None) -> Ints | None:
+    if column is None:
+        return None
+    place = {label: at for at, label in enumerate(sorted(set(column)))}
+    return np.array([place[label] for label in column], dtype=np.int64)
+
+
+def _lengths(name: str, lines: list[int], columns: dict[str, list[str]]) -> tuple[Floats, Floats] | None:
+    if _LENGTHS[0] not in columns:
+        return None
+    left, right = (
+        np.array([_length(name, line, column, text) for line, text in zip(lines, columns[column], strict=True)])
+        for column in _LENGTHS
+    )
+    return left, right
+
+
+def _length(name: str, line: int, column: str, text: str) -> float:
+    value = _number(name, line, f"field {column}", text)
+    if value < 0:
+        raise InvalidInputError(f"{name}, line {line}, field {column}: {text} is negative.", remedy="Give a length.")
+    return value
+
+
+def _number(name: str, line: int, field: str, text: str) -> float:
+    if not _is_number(text):
+        raise InvalidInputError(
+            f"{name}, line {line}, {field}: {text!r} is not a finite number.",
+            remedy="Give a number, or leave the field blank where the value is missing; there is no header.",
+        )
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
