@@ -22,7 +22,7 @@ class Controlled:
     """Log-strengths that sum to 0, and what side and length add, in logits.
 
     `position` is the advantage of standing left; `length` that of being longer, per unit of tanh(difference of lengths
-    / its standard deviation), which is alpaca_eval's measure. `win_rate` is the first arm's against the second at equal
+    / its root mean square), after alpaca_eval. `win_rate` is the first arm's against the second at equal
     length and without a side; it exists for two arms. `longer` is the share of judgments that the longer response won.
     """
 
@@ -76,7 +76,11 @@ def controlled(
 
 
 def normalised(apart: Floats) -> Floats:
-    """Squash differences of lengths as alpaca_eval does: tanh of the difference over its standard deviation."""
+    """Squash differences of lengths: tanh of the difference over its root mean square.
+
+    alpaca_eval divides by the standard deviation; around zero, swapping the sides of every judgment turns the sign and
+    changes nothing else.
+    """
     spread = float(np.sqrt((np.sort(apart**2)).mean()))
     return np.tanh(apart / spread) if spread else np.zeros(len(apart))
 

@@ -1,5 +1,7 @@
 """Clustered intervals: the same draws by a loop, the same by scipy, and every reason for having none."""
 
+import ast
+import sys
 import time
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
+from app.settings import ROOT
 from app.stats import clusters
 from app.stats.clusters import cluster_interval, cluster_sums, draw_sums, grouped, ratio, sums_interval
 from app.stats.estimate import labels, numbers, scores
@@ -125,6 +128,21 @@ def test_what_is_no_number_is_refused_with_its_row():
         labels("items", [0, -1], 2)
     with pytest.raises(ValueError, match="give whole numbers"):
         labels("items", [0.5, 1.0], 2)
+
+
+def test_the_package_runs_with_numpy_and_scipy_alone():
+    # A bundle of results carries copies of these files and nothing else of the app.
+    for path in (ROOT / "app" / "stats").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                names = [node.module]
+            for name in names:
+                top = name.split(".")[0]
+                assert top in sys.stdlib_module_names or top in {"numpy", "scipy"} or name.startswith("app.stats"), path
 
 
 def test_a_million_rows_take_no_time():
