@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from app.stats.estimate import Floats, Ints
 _SCORES = {"left": 1.0, "tie": 0.5, "right": 0.0}
 _NEEDED = ("left", "right", "winner")
 _LENGTHS = ("length_left", "length_right")
+_MEASURED = ("winner", *_LENGTHS)
 _COLUMNS = (
     "Give the columns left, right and winner; item, annotator, length_left and length_right may stand beside them."
 )
@@ -50,7 +52,8 @@ def read_ratings(path: str, *, numeric: bool) -> Ratings:
     Raises InvalidInputError, naming file, line and field, for rows of another width and, where the level needs numbers,
     for what is none.
     """
-    name, rows = _rows(path)
+    name, parsed = _rows(path)
+    rows = list(parsed)
     if not rows:
         raise InvalidInputError(f"{name} has no rows.", remedy="Give one row per rater, one field per unit.")
     width = len(rows[0][1])
@@ -75,34 +78,54 @@ def read_comparisons(path: str) -> Comparisons:
     Raises InvalidInputError, naming file, line and field.
     """
     name, rows = _rows(path)
-    if not rows:
+    first = next(rows, None)
+    if first is None:
         raise InvalidInputError(f"{name} has no rows.", remedy=_COLUMNS)
-    header = [field.strip() for field in rows[0][1]]
-    at = _places(name, rows[0][0], header)
-    columns: dict[str, list[str]] = {column: [] for column in at}
-    lines = []
-    for line, fields in rows[1:]:
+    header = [field.strip() for field in first[1]]
+    at = _places(name, first[0], header)
+    # Only numbers are kept of a row: a million rows of text would be a gigabyte.
+    labels: dict[str, dict[str, int]] = {column: {} for column in ("item", "annotator")}
+    labels["left"] = labels["right"] = {}
+    kept = {column: array("d") for column in at}
+    for line, fields in rows:
         _same_width(name, line, fields, len(header), "the header")
-        lines.append(line)
-        for column, field in at.items():
-            columns[column].append(raw_cell(fields[field].strip()))
-        _check_row(name, line, {column: columns[column][-1] for column in at})
-    if not lines:
+        row = {column: raw_cell(fields[field].strip()) for column, field in at.items()}
+        _check_row(name, line, row)
+        for column, text in row.items():
+            kept[column].append(_worth(name, line, column, text, labels))
+    if not kept["winner"]:
         raise InvalidInputError(f"{name} has a header and no comparison.", remedy="Give one comparison a row.")
-    names = sorted({*columns["left"], *columns["right"]})
-    place = {one: number for number, one in enumerate(names)}
+    codes = {column: _by_name(kept[column], labels[column]) for column in labels if column in kept}
+    measured = {column: np.array(kept[column]) for column in _MEASURED if column in kept}
     return Comparisons(
-        tuple(names),
-        np.array([place[one] for one in columns["left"]], dtype=np.int64),
-        np.array([place[one] for one in columns["right"]], dtype=np.int64),
-        np.array([_SCORES[one] for one in columns["winner"]]),
-        _numbered(columns.get("item")),
-        _numbered(columns.get("annotator")),
-        _lengths(name, lines, columns),
+        tuple(sorted(labels["left"])),
+        codes["left"],
+        codes["right"],
+        measured["winner"],
+        codes.get("item"),
+        codes.get("annotator"),
+        (measured[_LENGTHS[0]], measured[_LENGTHS[1]]) if _LENGTHS[0] in measured else None,
     )
 
 
-def _rows(path: str) -> tuple[str, list[tuple[int, list[str]]]]:
+def _worth(name: str, line: int, column: str, text: str, labels: dict[str, dict[str, int]]) -> float:
+    """Turn a field into its number: a score, a length, or the place of a label among those seen so far."""
+    if column == "winner":
+        return _SCORES[text]
+    if column in _LENGTHS:
+        return _length(name, line, column, text)
+    known = labels[column]
+    return known.setdefault(text, len(known))
+
+
+def _by_name(codes: "array[float]", known: dict[str, int]) -> Ints:
+    """Number labels by their alphabetical order instead of the order of the rows."""
+    order = np.empty(len(known), dtype=np.int64)
+    order[[known[label] for label in sorted(known)]] = np.arange(len(known))
+    return np.asarray(order[np.array(codes, dtype=np.int64)])
+
+
+def _rows(path: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """Read a file, or standard input for `-`: its name in messages, and each row that has a field with its line."""
     name = "standard input" if path == "-" else path
     try:
@@ -119,7 +142,7 @@ def _rows(path: str) -> tuple[str, list[tuple[int, list[str]]]]:
         raise InvalidInputError(
             f"{name} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8."
         ) from error
-    return name, list(_parsed(name, text))
+    return name, _parsed(name, text)
 
 
 def _parsed(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -171,23 +194,6 @@ def _check_row(name: str, line: int, row: dict[str, str]) -> None:
         raise InvalidInputError(
             f"{name}, line {line}, field winner: {row['winner']!r}.", remedy="Give left, right or tie."
         )
-
-
-def _numbered(column: list[str] | None) -> Ints | None:
-    if column is None:
-        return None
-    place = {label: at for at, label in enumerate(sorted(set(column)))}
-    return np.array([place[label] for label in column], dtype=np.int64)
-
-
-def _lengths(name: str, lines: list[int], columns: dict[str, list[str]]) -> tuple[Floats, Floats] | None:
-    if _LENGTHS[0] not in columns:
-        return None
-    left, right = (
-        np.array([_length(name, line, column, text) for line, text in zip(lines, columns[column], strict=True)])
-        for column in _LENGTHS
-    )
-    return left, right
 
 
 def _length(name: str, line: int, column: str, text: str) -> float:
