@@ -295,6 +295,6 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 def test_a_million_values_take_no_time():
     generator = np.random.default_rng(0)
     values, units = generator.integers(1, 6, 1_000_000), generator.integers(0, 300_000, 1_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     krippendorff(values, units, level="ordinal")
-    assert time.perf_counter() - started < 6
+    assert time.process_time() - started < 6

@@ -149,6 +149,6 @@ def test_a_million_rows_take_no_time():
     generator = np.random.default_rng(0)
     values, cluster = generator.integers(0, 2, 1_000_000).astype(float), generator.integers(0, 40_000, 1_000_000)
     ones = np.ones(1_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     cluster_interval((values, ones), cluster, ratio)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

@@ -233,6 +233,6 @@ def test_a_million_judgments_take_no_time():
     n = 1_000_000
     items, people, left = generator.integers(0, 40_000, n), generator.integers(0, 300, n), generator.integers(0, 2, n)
     score, long = generator.choice([0, 0.5, 1], n), generator.poisson(200, n) * 1.0
-    started = time.perf_counter()
+    started = time.process_time()
     controlled("ab", left, 1 - left, score, long, long[::-1], items, people)
-    assert time.perf_counter() - started < 6
+    assert time.process_time() - started < 6

@@ -140,6 +140,6 @@ def test_a_million_judgments_take_no_time():
         generator.integers(0, 300, n),
     )
     win_rate(score[:9], items[:9], people[:9])
-    started = time.perf_counter()
+    started = time.process_time()
     win_rate(score, items, people)
-    assert time.perf_counter() - started < 4
+    assert time.process_time() - started < 4
