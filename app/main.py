@@ -16,7 +16,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from app import migrate
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
-from app.accounts.throttle import LoginThrottle
+from app.accounts.throttle import LoginThrottle, join_throttle, link_throttle
 from app.checkpoints import routes as checkpoints
 from app.compare import forks
 from app.compare import routes as compare
@@ -36,6 +36,8 @@ from app.judging import save_routes as saving
 from app.leaks import routes as leaks
 from app.monitor import exclusion_routes as exclusions
 from app.monitor import routes as monitor
+from app.people import join_routes as joining
+from app.people import routes as people
 from app.provenance import borrowing_routes as borrowing
 from app.provenance import routes as provenance
 from app.provenance.borrowing_jobs import BorrowingJobs
@@ -87,6 +89,8 @@ _ROUTERS = (
     saving.router,
     evidence.router,
     results.router,
+    people.router,
+    joining.router,
     monitor.router,
     exclusions.router,
     provenance.router,
@@ -128,6 +132,8 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
     app.state.engines = engines
     app.state.registry_problem = ""
     app.state.login_throttle = LoginThrottle()
+    app.state.link_throttle = link_throttle()
+    app.state.join_throttle = join_throttle()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in _ROUTERS:

@@ -1,6 +1,6 @@
 """The tables, one file per group; importing this package registers them all."""
 
-from models.account import ComprehensionAttempt, ExitAnswer, Invite, Membership, MemberState, Role, User
+from models.account import GUEST_DOMAIN, ComprehensionAttempt, ExitAnswer, Invite, Membership, MemberState, Role, User
 from models.comparison import BasePrompt, Comparison, ComparisonColumn, RunState
 from models.judgment import (
     Evidence,
@@ -41,6 +41,7 @@ from models.study import (
 from models.tuning_set import Borrowing, ImportState, TuningInstance, TuningSet, TuningSetUse
 
 __all__ = [
+    "GUEST_DOMAIN",
     "Arm",
     "BasePrompt",
     "Borrowing",

@@ -8,6 +8,9 @@ from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from models.base import checked, new_id, now
 
+# Reserved: no mail server can ever answer for it.
+GUEST_DOMAIN = "guest.invalid"
+
 
 class Role(StrEnum):
     """What a person may do: annotators judge, researchers run studies, owners also manage people."""
@@ -26,7 +29,10 @@ class MemberState(StrEnum):
 
 
 class User(SQLModel, table=True):
-    """A person. Raising `session_version` ends every session signed before; `shortcuts` is `{action: key}`."""
+    """A person. Raising `session_version` ends every session signed before; `shortcuts` is `{action: key}`.
+
+    Who joined by an open link alone is a guest: an address at `GUEST_DOMAIN` that nobody can write to, no password.
+    """
 
     id: str = Field(default_factory=new_id, primary_key=True)
     email: str = Field(unique=True, max_length=320)
@@ -38,13 +44,23 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now)
     disabled_at: datetime | None = None
 
+    @property
+    def is_guest(self) -> bool:
+        """Tell whether this person has no account of their own to sign in with; nobody who runs studies is one."""
+        reachable = self.password_hash is not None or not self.email.endswith(f"@{GUEST_DOMAIN}")
+        return self.role == Role.ANNOTATOR and not reachable
+
 
 class Invite(SQLModel, table=True):
-    """A single-use, expiring link; only the hash of its token is kept. With `user_id` it signs that person in."""
+    """A single-use, expiring link; only the hash of its token is kept. With `user_id` it signs that person in.
+
+    `note` is for whoever made it: to whom it goes.
+    """
 
     id: str = Field(default_factory=new_id, primary_key=True)
     token_sha256: str = Field(unique=True, max_length=64)
     role: Role = Field(sa_type=checked(Role))
+    note: str = Field(default="", max_length=200)
     study_id: str | None = Field(default=None, foreign_key="study.id", index=True)
     user_id: str | None = Field(default=None, foreign_key="user.id")
     created_by: str | None = Field(default=None, foreign_key="user.id")
@@ -58,8 +74,11 @@ class Invite(SQLModel, table=True):
 class Membership(SQLModel, table=True):
     """A person in a study, under the pseudonym (`pid`) by which exports call them.
 
-    `external_id` is what a recruiting platform calls them. `guideline_seen` is the version they last had open. `told`
-    is what a researcher is told of how they stopped: who paused them, or why they withdrew.
+    `role` is what they were invited for: who is no annotator here sees the study's results. `external_id` is what a
+    recruiting platform calls them. `guideline_seen` is the version they last had open. `told` says how they stopped:
+    where a researcher (`stopped_by`) did it, the sentence the person reads, else the person's own reason.
+    `extra_tries` are attempts at the comprehension check that a researcher gave them. `joined_beside` is another member
+    who was signed in, in the same browser, when they joined.
     """
 
     __table_args__ = (UniqueConstraint("study_id", "pid"), UniqueConstraint("study_id", "external_id"))
@@ -67,11 +86,15 @@ class Membership(SQLModel, table=True):
     study_id: str = Field(foreign_key="study.id", primary_key=True)
     user_id: str = Field(foreign_key="user.id", primary_key=True, index=True)
     pid: str = Field(max_length=32)
+    role: Role = Field(default=Role.ANNOTATOR, sa_type=checked(Role))
     state: MemberState = Field(default=MemberState.ACTIVE, sa_type=checked(MemberState))
     state_changed_at: datetime | None = None
     told: str = ""
+    stopped_by: str | None = Field(default=None, foreign_key="user.id")
     external_id: str | None = Field(default=None, max_length=200)
     guideline_seen: int = 0
+    extra_tries: int = 0
+    joined_beside: str | None = Field(default=None, foreign_key="user.id")
     joined_at: datetime = Field(default_factory=now)
 
 

@@ -43,6 +43,18 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/logout"): Access.SIGNED_IN,
     ("GET", "/invite/{token}"): Access.PUBLIC,
     ("POST", "/invite/{token}"): Access.PUBLIC,
+    # people
+    ("GET", "/join/{open_token}"): Access.PUBLIC,
+    ("POST", "/join/{open_token}"): Access.PUBLIC,
+    ("GET", "/studies/{study_id}/people"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/people/{pid}"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/{pid}/pause"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/{pid}/remove"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/{pid}/resume"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/{pid}/try"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/invites"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/invites/revoke"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/people/link"): Access.RESEARCHER,
     # checkpoints
     ("GET", "/checkpoints"): Access.RESEARCHER,
     ("POST", "/checkpoints/check"): Access.RESEARCHER,
@@ -89,7 +101,6 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/studies/{study_id}/delete"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/guidelines"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/state"): Access.RESEARCHER,
-    ("POST", "/studies/{study_id}/invites"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,

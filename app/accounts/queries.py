@@ -9,9 +9,10 @@ from sqlmodel import Session, col, select, update
 
 from app.accounts.passwords import hash_password
 from app.accounts.rules import email_problem, name_problem, normalise_email, password_problem, pseudonym
+from app.accounts.standing import note as note_down
 from app.errors import AppError, ConflictError, InvalidInputError, NotFoundError
 from app.settings import Settings
-from models import Invite, Membership, Role, Study, User
+from models import GUEST_DOMAIN, Invite, Membership, Role, Study, User
 from models.base import now
 
 _TOKEN_BYTES = 32
@@ -59,6 +60,15 @@ def find_user(session: Session, *, email: str) -> User | None:
     return session.exec(select(User).where(User.email == normalise_email(email))).one_or_none()
 
 
+def add_guest(session: Session) -> User:
+    """Add a person who has no account: nobody can sign in as them but by the link they joined with."""
+    key = secrets.token_hex(8)
+    user = User(email=f"{key}@{GUEST_DOMAIN}", name=f"Guest {key[:6]}", role=Role.ANNOTATOR)
+    session.add(user)
+    session.flush()
+    return user
+
+
 def create_invite(
     session: Session,
     *,
@@ -67,16 +77,18 @@ def create_invite(
     study_id: str | None = None,
     user_id: str | None = None,
     created_by: str | None = None,
+    note: str = "",
 ) -> str:
     """Add a single-use invitation and return its token, which is not kept: only its hash is.
 
     With `user_id` the link signs that person in; with `study_id` it makes whoever accepts a member.
     """
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     session.add(
         Invite(
-            token_sha256=_hash(token),
+            token_sha256=token_hash(token),
             role=role,
+            note=note,
             study_id=study_id,
             user_id=user_id,
             created_by=created_by,
@@ -93,8 +105,8 @@ def invite_url(settings: Settings, token: str) -> str:
 
 
 def find_invite(session: Session, token: str) -> OpenInvite:
-    """Look up an invitation. Raises NotFoundError for an unknown link, InviteGoneError for a used or expired one."""
-    invite = session.exec(select(Invite).where(Invite.token_sha256 == _hash(token))).one_or_none()
+    """Look up an invitation. Raises NotFoundError for an unknown link, InviteGoneError for one that was good once."""
+    invite = session.exec(select(Invite).where(Invite.token_sha256 == token_hash(token))).one_or_none()
     if invite is None:
         raise NotFoundError(
             "This link is not one we know.", remedy="Check that it was copied whole, to its last letter."
@@ -103,6 +115,8 @@ def find_invite(session: Session, token: str) -> OpenInvite:
         raise InviteGoneError(
             "This link has been used; each works once.", remedy="Sign in with your password, or ask for a new link."
         )
+    if invite.revoked_at is not None:
+        raise InviteGoneError("This link has been withdrawn.", remedy="Ask the person who sent it for a new one.")
     if invite.expires_at <= now():
         raise InviteGoneError("This link has expired.", remedy="Ask the person who sent it for a new one.")
     study = session.get(Study, invite.study_id) if invite.study_id else None
@@ -123,21 +137,33 @@ def find_invite(session: Session, token: str) -> OpenInvite:
 def accept_invite(session: Session, invite: OpenInvite, *, user: User, secret: str) -> None:
     """Use an invitation up, once, for `user`: they get its study and at least its role.
 
-    Raises InviteGoneError when someone else was first.
+    A higher role ends the sessions they had. Raises InviteGoneError when someone else was first, and ConflictError
+    for a guest who would come to run studies: an open link lets back in as them whoever has their participant id.
     """
+    if user.is_guest and invite.role != Role.ANNOTATOR:
+        raise ConflictError(
+            "You take part as a guest, without an account.", remedy="Sign out, then open the link again."
+        )
     # Compare and set: two people opening one link at once cannot both pass.
     used = session.execute(
         update(Invite)
-        .where(col(Invite.id) == invite.id, col(Invite.used_at).is_(None))
+        .where(col(Invite.id) == invite.id, col(Invite.used_at).is_(None), col(Invite.revoked_at).is_(None))
         .values(used_at=now(), used_by=user.id)
     )
     if used.rowcount != 1:  # type: ignore[attr-defined]
-        raise InviteGoneError("This link has just been used.", remedy="Ask for a new one if it was not you.")
+        raise InviteGoneError(
+            "This link has just been used or withdrawn.", remedy="Ask for a new one if you did not use it."
+        )
     if _RANKS[invite.role] > _RANKS[user.role]:
         user.role = invite.role
+        # A cookie taken from an annotator must not become a researcher's.
+        user.session_version += 1
         session.add(user)
     if invite.study_id is not None:
-        join_study(session, study_id=invite.study_id, user_id=user.id, secret=secret)
+        member = join_study(session, study_id=invite.study_id, user_id=user.id, secret=secret)
+        if _RANKS[invite.role] > _RANKS[member.role]:
+            member.role = invite.role
+            session.add(member)
 
 
 def join_study(session: Session, *, study_id: str, user_id: str, secret: str) -> Membership:
@@ -148,6 +174,7 @@ def join_study(session: Session, *, study_id: str, user_id: str, secret: str) ->
         member = Membership(study_id=study_id, user_id=user_id, pid=pid)
         session.add(member)
         session.flush()
+        note_down(session, study_id, user_id, "joined", f"{pid} joined")
     return member
 
 
@@ -156,5 +183,11 @@ def end_sessions(session: Session, *, user_id: str) -> None:
     session.execute(update(User).where(col(User.id) == user_id).values(session_version=User.session_version + 1))
 
 
-def _hash(token: str) -> str:
+def new_token() -> str:
+    """Draw the secret part of a link; nobody can guess it."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def token_hash(token: str) -> str:
+    """Hash the secret part of a link for storage and look-up."""
     return hashlib.sha256(token.encode("utf-8", errors="replace")).hexdigest()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
 from app.accounts.forms import AccountForm, Credentials, NewAccount, credentials, new_account
@@ -17,9 +18,9 @@ from app.accounts.queries import (
     find_user,
 )
 from app.accounts.rules import password_problem
-from app.accounts.throttle import LoginThrottle
+from app.accounts.throttle import ClientThrottle, LoginThrottle
 from app.db import ReadSession, WriteSession
-from app.errors import TooManyRequestsError
+from app.errors import NotFoundError, TooManyRequestsError
 from app.web.errors import safe_next
 from app.web.session import home_of, sign_in, sign_out
 from app.web.templates import render
@@ -74,7 +75,7 @@ def logout(request: Request, session: WriteSession, user: CurrentUser) -> Respon
 def invite_page(request: Request, token: str, session: ReadSession, account: str = "new") -> Response:
     """Show what the link is for. Opening it uses nothing up, so previews and scanners do no harm."""
     form = AccountForm(has_account=account == "existing")
-    return _invite_page(request, find_invite(session, token), form=form)
+    return _invite_page(request, _known_invite(request, session, token), form=form)
 
 
 @router.post("/invite/{token}")
@@ -86,7 +87,7 @@ def accept(
     typed: Annotated[NewAccount, Depends(new_account)],
 ) -> Response:
     """Accept: as the person the link names, as the person signed in, or with a new or existing account."""
-    invite = find_invite(read, token)
+    invite = _known_invite(request, read, token)
     if invite.guest_id is not None:
         found = _named_guest(invite, typed, session=write)
     elif request.state.user is not None:
@@ -99,6 +100,21 @@ def accept(
     sign_in(request, found)
     to_judge = invite.study_id is not None and invite.role == Role.ANNOTATOR
     return RedirectResponse("/judge" if to_judge else home_of(found), status_code=303)
+
+
+def client_of(request: Request) -> str:
+    """Name the client by its socket; a header would let it choose its name."""
+    return request.client.host if request.client else "unknown"
+
+
+def _known_invite(request: Request, session: Session, token: str) -> OpenInvite:
+    throttle: ClientThrottle = request.app.state.link_throttle
+    throttle.check(client_of(request))
+    try:
+        return find_invite(session, token)
+    except NotFoundError:
+        throttle.count(client_of(request))
+        raise
 
 
 def _invite_page(request: Request, invite: OpenInvite, *, form: AccountForm, status_code: int = 200) -> Response:
@@ -115,6 +131,8 @@ def _named_guest(invite: OpenInvite, typed: NewAccount, *, session: WriteSession
     password_hash = hash_password(typed.password)
     guest = session.get_one(User, invite.guest_id)
     guest.password_hash = password_hash
+    # Whoever was signed in before this password was chosen has to know it from now on.
+    guest.session_version += 1
     return guest
 
 
@@ -133,7 +151,7 @@ def _by_form(request: Request, typed: NewAccount, *, read: ReadSession, write: W
 def _authenticate(request: Request, typed: Credentials, *, read: ReadSession, write: WriteSession) -> User | None:
     """Return the person if the password is right. The slow hash runs before the write session takes its lock."""
     throttle: LoginThrottle = request.app.state.login_throttle
-    client = request.client.host if request.client else "unknown"
+    client = client_of(request)
     throttle.attempt(account=typed.email, client=client)
     user = find_user(read, email=typed.email)
     verdict = verify_password(typed.password, user.password_hash if user else None)

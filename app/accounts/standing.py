@@ -8,12 +8,12 @@ from models import Membership, MemberState, StudyEvent
 
 
 def change_standing(
-    session: Session, member: Membership, state: MemberState, moment: datetime, *, told: str = ""
+    session: Session, member: Membership, state: MemberState, moment: datetime, *, told: str = "", by: str | None = None
 ) -> bool:
-    """Set a member's state and what a researcher is told of it; tells whether anything changed."""
-    if member.state == state:
+    """Set a member's state, why, and which researcher did it, if one did; tells whether anything changed."""
+    if member.state == state and member.stopped_by == by:
         return False
-    member.state, member.state_changed_at, member.told = state, moment, told
+    member.state, member.state_changed_at, member.told, member.stopped_by = state, moment, told, by
     session.add(member)
     session.flush()
     return True

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError
-from models import ComprehensionAttempt, Study
+from models import ComprehensionAttempt, Membership, Study
 
 ATTEMPTS = 2
 
@@ -28,16 +28,20 @@ class CheckQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CheckStanding:
-    """Where somebody stands with a check: attempts used and left, and whether they passed. Without questions all do."""
+    """Where somebody stands with a check: attempts used and left, and whether they passed. Without questions all do.
+
+    `extra` attempts were given by a researcher.
+    """
 
     asked: int
     used: int
     passed: bool
+    extra: int = 0
 
     @property
     def left(self) -> int:
         """Attempts that remain."""
-        return 0 if self.passed else ATTEMPTS - self.used
+        return 0 if self.passed else ATTEMPTS + self.extra - self.used
 
     @property
     def failed(self) -> bool:
@@ -50,8 +54,12 @@ def standing(session: Session, study: Study, user_id: str) -> CheckStanding:
     if not study.comprehension:
         return CheckStanding(asked=0, used=0, passed=True)
     attempts = attempts_of(session, study.id, user_id)
+    member = session.get(Membership, (study.id, user_id))
     return CheckStanding(
-        asked=len(study.comprehension), used=len(attempts), passed=any(attempt.passed for attempt in attempts)
+        asked=len(study.comprehension),
+        used=len(attempts),
+        passed=any(attempt.passed for attempt in attempts),
+        extra=member.extra_tries if member else 0,
     )
 
 

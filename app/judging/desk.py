@@ -36,7 +36,8 @@ class Desk:
     """A study as its annotator finds it: what is done, in hand and free, and what comes next.
 
     `held` of the items that others have in hand would be free if they gave them back, the first at `held_until`.
-    `practice_left` are of the free ones. `keeps_work` says what becomes of judgments when the person withdraws.
+    `practice_left` are of the free ones. `keeps_work` says what becomes of judgments when the person withdraws. Where a
+    researcher `stopped` them, `told` is what they wrote about it.
     """
 
     study_id: str
@@ -57,6 +58,8 @@ class Desk:
     keeps_work: bool
     completion_code: str
     exit_question: bool
+    stopped: bool
+    told: str
 
     @property
     def total(self) -> int:
@@ -85,7 +88,9 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
     practice = len(practice_left(session, study.id, own))
     regular = _free_regular(session, study, member, own, now)
     check = standing(session, study, annotator.id)
-    held, until = held_by_others(session, study, annotator.id, now) if not (regular or in_hand) else (0, None)
+    full = limit_left(study, regular_done(own, kinds_of(session, study.id))) == 0
+    waits = not (regular or in_hand or full)
+    held, until = held_by_others(session, study, annotator.id, now) if waits else (0, None)
     free = practice + regular + max(0, len(in_hand) - 1)
     if regular:
         free += len(gold_left(session, study, member, own))
@@ -93,7 +98,8 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
     step = _step(study, member, check, work=work, waiting=until is not None, done=len(done))
     if step == Step.GUIDELINES and in_hand and check.passed:
         step = Step.ITEM
-    finished = step in {Step.DONE, Step.CLOSED} and bool(done)
+    over = step in {Step.DONE, Step.CLOSED} or (step == Step.PAUSED and not work and until is None)
+    finished = over and bool(done)
     return Desk(
         study_id=study.id,
         name=study.name,
@@ -112,7 +118,9 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
         limit=study.per_annotator,
         keeps_work=study.withdrawal == WithdrawalPolicy.KEEP,
         completion_code=study.completion_code if finished else "",
-        exit_question=finished and _asks_at_the_end(study) and not _has_answered(session, study.id, annotator.id),
+        exit_question=finished and _asks_now(study) and not _has_answered(session, study.id, annotator.id),
+        stopped=member.stopped_by is not None,
+        told=member.told if member.stopped_by is not None else "",
     )
 
 
@@ -147,8 +155,9 @@ def _step(study: Study, member: Membership, check: CheckStanding, *, work: bool,
     return Step.ITEM if done or member.guideline_seen or not study.guidelines else Step.GUIDELINES
 
 
-def _asks_at_the_end(study: Study) -> bool:
-    return study.questions.get("recognised") == "end"
+def _asks_now(study: Study) -> bool:
+    # A closed study takes no answer any more, and nobody's code may wait for one.
+    return study.questions.get("recognised") == "end" and study.state != StudyState.CLOSED
 
 
 def _has_answered(session: Session, study_id: str, annotator_id: str) -> bool:

@@ -120,28 +120,30 @@ def attach_response(session: Session, *, item_id: str, arm_id: str, response_id:
 
 
 def get_study(session: Session, id_or_slug: str, user: User | None = None) -> Study:
-    """Load a study that `user` may see: created by them, theirs by membership, or any for an owner.
+    """Load a study that `user` may see: created by them, theirs as a member who is no annotator, or any for an owner.
 
     Without a user (the command line) every study is in reach. Raises NotFoundError.
     """
     query = select(Study).where(or_(col(Study.id) == id_or_slug, col(Study.slug) == id_or_slug))
     study = session.exec(query).first()
-    if study is None or (user is not None and not _may_see(session, study, user)):
+    if study is None or (user is not None and not may_see(session, study, user)):
         raise NotFoundError(_NOT_THERE)
     return study
 
 
-def _may_see(session: Session, study: Study, user: User) -> bool:
+def may_see(session: Session, study: Study, user: User) -> bool:
+    """Tell whether somebody may see a study whole, so that their judgments in it would not be blind."""
     if user.role == Role.OWNER or study.created_by == user.id:
         return True
-    return user.role == Role.RESEARCHER and session.get(Membership, (study.id, user.id)) is not None
+    member = session.get(Membership, (study.id, user.id)) if user.role == Role.RESEARCHER else None
+    return member is not None and member.role != Role.ANNOTATOR
 
 
 def studies_of(session: Session, user: User) -> list[Study]:
     """List the studies a researcher may see, newest first."""
     query = select(Study).order_by(col(Study.created_at).desc(), col(Study.id))
     if user.role != Role.OWNER:
-        member_of = select(Membership.study_id).where(Membership.user_id == user.id)
+        member_of = select(Membership.study_id).where(Membership.user_id == user.id, Membership.role != Role.ANNOTATOR)
         query = query.where(or_(col(Study.created_by) == user.id, col(Study.id).in_(member_of)))
     return list(session.exec(query))
 

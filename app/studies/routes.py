@@ -1,7 +1,6 @@
-"""The researcher's studies: list, make, look into, open and close, invite annotators."""
+"""The researcher's studies: list, make, look into, open and close."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -9,8 +8,7 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
-from app.accounts.queries import create_invite, invite_url
-from app.db import ReadSession, WriteSession, reading, writing
+from app.db import ReadSession, reading, writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
 from app.results.export import TABLES
@@ -21,12 +19,10 @@ from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study
 from app.studies.rules import named_arms
 from app.studies.stored import has_judgments
 from app.web.templates import render
-from models import Arm, Invite, Item, ItemKind, Membership, Role, Study, StudyState
-from models.base import now
+from models import Arm, Item, ItemKind, Membership, Study, StudyState
 
 router = APIRouter()
 
-MAX_INVITES = 50
 _ACTIONS = {StudyState.OPEN: "Open", StudyState.PAUSED: "Pause", StudyState.CLOSED: "Close"}
 
 
@@ -41,15 +37,6 @@ class StudyRow:
     items: int
     judged: int
     wanted: int
-
-
-@dataclass(frozen=True, slots=True)
-class InviteRow:
-    """An invite in the list; its link itself was shown once."""
-
-    created_at: datetime
-    expires_at: datetime
-    state: str
 
 
 @router.get("/studies")
@@ -80,7 +67,7 @@ def show_study(request: Request, session: ReadSession, user: CurrentUser, study_
     return _study_page(request, session, get_study(session, study_id, user))
 
 
-def _study_page(request: Request, session: Session, study: Study, *, links: tuple[str, ...] = ()) -> Response:
+def _study_page(request: Request, session: Session, study: Study) -> Response:
     arms = session.exec(select(Arm.name).where(Arm.study_id == study.id, col(Arm.special).is_(False))).all()
     return render(
         request,
@@ -92,35 +79,11 @@ def _study_page(request: Request, session: Session, study: Study, *, links: tupl
         pairs=pair_progress(session, study),
         missing=len(missing_responses(session, study.id)),
         annotators=session.exec(select(func.count()).where(Membership.study_id == study.id)).one(),
-        invites=_invites(session, study.id),
-        links=links,
         actions=[(state.value, _ACTIONS[state]) for state in TRANSITIONS[study.state]],
         leaks=named_arms(f"{study.name}\n{study.guidelines}", arms),
         tables=TABLES,
         can_delete=study.state is StudyState.DRAFT and not has_judgments(session, study),
     )
-
-
-def whole_number(what: str, text: str, *, largest: int) -> int:
-    """Read a whole number from 1 to `largest`. Raises InvalidInputError naming the field."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= largest:  # noqa: PLR2004
-        return int(text)
-    raise InvalidInputError(f"{what}: a whole number from 1 to {largest} is needed, not {text[:20]!r}.")
-
-
-def _invites(session: Session, study_id: str) -> list[InviteRow]:
-    query = select(Invite).where(Invite.study_id == study_id).order_by(col(Invite.created_at).desc(), col(Invite.id))
-    return [
-        InviteRow(invite.created_at, invite.expires_at, _invite_state(invite, now())) for invite in session.exec(query)
-    ]
-
-
-def _invite_state(invite: Invite, moment: datetime) -> str:
-    if invite.used_at is not None:
-        return "used"
-    expires = invite.expires_at if invite.expires_at.tzinfo else invite.expires_at.replace(tzinfo=UTC)
-    return "open" if expires > moment else "expired"
 
 
 @router.post("/studies/{study_id}/state")
@@ -139,21 +102,3 @@ def set_state(
     with writing(database) as session:
         change_state(session, get_study(session, study_id, user), StudyState(state))
     return RedirectResponse(f"/studies/{found}", status_code=303)
-
-
-@router.post("/studies/{study_id}/invites")
-def add_invites(
-    request: Request,
-    session: WriteSession,
-    user: CurrentUser,
-    study_id: str,
-    count: Annotated[str, Form(max_length=10)] = "1",
-) -> Response:
-    """Make single-use invite links and show them once; only their hashes are kept."""
-    study = get_study(session, study_id, user)
-    settings = request.app.state.settings
-    tokens = [
-        create_invite(session, role=Role.ANNOTATOR, days=settings.invite_days, study_id=study.id, created_by=user.id)
-        for _ in range(whole_number("Number of invites", count, largest=MAX_INVITES))
-    ]
-    return _study_page(request, session, study, links=tuple(invite_url(settings, token) for token in tokens))

@@ -12,9 +12,10 @@ depends_on = None
 
 _NEW = {
     'arm': ('special',),
+    'invite': ('note',),
     'item': ('kind', 'expected', 'why'),
     'itemresponse': ('withheld', 'scanned_with'),
-    'membership': ('state', 'told', 'guideline_seen'),
+    'membership': ('role', 'state', 'told', 'guideline_seen', 'extra_tries'),
     'pair': ('special',),
     'revision': ('acceptability', 'recognised_guess', 'reading', 'edit_reason'),
     'span': ('no_evidence',),
@@ -179,6 +180,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('special', sa.Boolean(), nullable=False, server_default=sa.false()))
 
     with op.batch_alter_table('invite', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('note', sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False, server_default=''))
         batch_op.add_column(sa.Column('revoked_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True))
 
     with op.batch_alter_table('item', schema=None) as batch_op:
@@ -193,11 +195,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_itemresponse_response_id'), ['response_id'], unique=False)
 
     with op.batch_alter_table('membership', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('role', sa.Enum('annotator', 'researcher', 'owner', name='role', native_enum=False, create_constraint=True), nullable=False, server_default='annotator'))
         batch_op.add_column(sa.Column('state', sa.Enum('active', 'paused', 'withdrawn', name='memberstate', native_enum=False, create_constraint=True), nullable=False, server_default='active'))
         batch_op.add_column(sa.Column('state_changed_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True))
         batch_op.add_column(sa.Column('told', sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default=''))
+        batch_op.add_column(sa.Column('stopped_by', sqlmodel.sql.sqltypes.AutoString(), nullable=True))
         batch_op.add_column(sa.Column('external_id', sqlmodel.sql.sqltypes.AutoString(length=200), nullable=True))
         batch_op.add_column(sa.Column('guideline_seen', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('extra_tries', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('joined_beside', sqlmodel.sql.sqltypes.AutoString(), nullable=True))
+        batch_op.create_foreign_key(batch_op.f('fk_membership_stopped_by_user'), 'user', ['stopped_by'], ['id'])
+        batch_op.create_foreign_key(batch_op.f('fk_membership_joined_beside_user'), 'user', ['joined_beside'], ['id'])
         batch_op.create_unique_constraint(batch_op.f('uq_membership_study_id_external_id'), ['study_id', 'external_id'])
 
     with op.batch_alter_table('pair', schema=None) as batch_op:
@@ -236,6 +244,9 @@ def upgrade() -> None:
             for column in columns:
                 batch_op.alter_column(column, server_default=None)
 
+    # Until now every researcher among the members saw the study's results; they still do.
+    op.execute('UPDATE membership SET role = \'researcher\' '
+               'WHERE user_id IN (SELECT id FROM "user" WHERE role <> \'annotator\')')
     op.execute('INSERT INTO guideline (study_id, version, text, created_by, created_at) '
                'SELECT id, guideline_version, guidelines, created_by, created_at FROM study')
     for statement in _guards(op.get_bind().dialect.name):
@@ -279,12 +290,19 @@ def downgrade() -> None:
 
     with op.batch_alter_table('membership', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('uq_membership_study_id_external_id'), type_='unique')
+        batch_op.drop_constraint(batch_op.f('fk_membership_joined_beside_user'), type_='foreignkey')
+        batch_op.drop_constraint(batch_op.f('fk_membership_stopped_by_user'), type_='foreignkey')
+        batch_op.drop_column('joined_beside')
+        batch_op.drop_column('extra_tries')
         batch_op.drop_column('guideline_seen')
         batch_op.drop_column('external_id')
+        batch_op.drop_column('stopped_by')
         batch_op.drop_column('told')
         batch_op.drop_column('state_changed_at')
         batch_op.drop_constraint(batch_op.f('ck_membership_memberstate'), type_='check')
         batch_op.drop_column('state')
+        batch_op.drop_constraint(batch_op.f('ck_membership_role'), type_='check')
+        batch_op.drop_column('role')
 
     with op.batch_alter_table('itemresponse', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_itemresponse_response_id'))
@@ -300,6 +318,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table('invite', schema=None) as batch_op:
         batch_op.drop_column('revoked_at')
+        batch_op.drop_column('note')
 
     with op.batch_alter_table('arm', schema=None) as batch_op:
         batch_op.drop_column('special')

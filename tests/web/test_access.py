@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import select
 
 from app.accounts.access import ACCESS, Access, check_table
-from app.accounts.queries import create_invite
+from app.accounts.queries import create_invite, new_token, token_hash
 from app.db import reading, writing
 from models import (
     Comparison,
@@ -49,6 +49,18 @@ EXPECTED = {
     ("POST", "/logout"): Expected(401, 303, 303, 303),
     ("GET", "/invite/{token}"): Expected(200, 200, 200, 200),
     ("POST", "/invite/{token}"): Expected(422, 303, 303, 303),
+    ("GET", "/join/{open_token}"): Expected(200, 200, 200, 200),
+    # Whoever may see the study cannot judge blind in it, so its link takes them not.
+    ("POST", "/join/{open_token}"): Expected(303, 303, 303, 409),
+    ("GET", "/studies/{study_id}/people"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/people/{pid}"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/people/{pid}/pause"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/people/{pid}/remove"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/people/{pid}/resume"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/people/{pid}/try"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/people/invites"): Expected(401, 403, 404, 200),
+    ("POST", "/studies/{study_id}/people/invites/revoke"): Expected(401, 403, 404, 303),
+    ("POST", "/studies/{study_id}/people/link"): Expected(401, 403, 404, 200),
     ("GET", "/checkpoints"): Expected(SIGN_IN, 403, 200, 200),
     ("POST", "/checkpoints/check"): Expected(401, 403, 303, 303),
     ("GET", "/explore"): Expected(SIGN_IN, 403, 200, 200),
@@ -105,7 +117,6 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/delete"): Expected(401, 403, 404, 409),
     ("GET", "/studies/{study_id}/guidelines"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
-    ("POST", "/studies/{study_id}/invites"): Expected(401, 403, 404, 200),
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/generation"): Expected(SIGN_IN, 403, 404, 200),
     # The study of this test lacks no response.
@@ -150,6 +161,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
     with writing(database) as session:
         fill_study(session, study)
         token = create_invite(session, role=Role.ANNOTATOR, days=1, study_id=study.id)
+        open_token = new_token()
+        session.get_one(Study, study.id).open_link_sha256 = token_hash(open_token)
         comparison = Comparison(
             prompt="Why?",
             decoding={"max_tokens": 8, "temperature": 0.0, "seed": 0},
@@ -186,6 +199,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
         session.add(evidence)
     values = {
         "token": token,
+        "open_token": open_token,
+        "pid": "a00000000001",
         "comparison_id": comparison.id,
         "response_id": response.id,
         "position": 0,
@@ -210,6 +225,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "/studies/{study_id}/borrowing": {"set": tuning_set.id},
         "/studies/{study_id}/monitor/release": {"presentation_id": presentation},
         "/studies/{study_id}/exclusions": {"rule": "min_active", "seconds": "3"},
+        "/studies/{study_id}/people/invites/revoke": {"invite_id": "all"},
+        "/studies/{study_id}/people/link": {"what": "make"},
         "/judge/next": {"study_id": study.id},
         "/judge/exit/{study_id}": {"recognised_model": "no"},
         "/judge/{presentation_id}/draft": a_form(),
@@ -230,7 +247,7 @@ def test_each_row_answers_each_person_as_written(request, place, method, path, w
     response = client.request(method, address, data=form or None)
     expected = getattr(EXPECTED[method, path], who)
     assert response.status_code == expected, response.text[:400]
-    if who == "anonymous" and expected == SIGN_IN:
+    if who == "anonymous" and expected == SIGN_IN and not path.startswith("/join/"):
         assert response.headers["location"].startswith("/login?next=/")
 
 
@@ -245,6 +262,7 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
         presentation_id=nobodys,
         evidence_id=nobodys,
         exclusion_id=nobodys,
+        pid=nobodys,
         table="preferences.csv",
     )
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
@@ -258,7 +276,7 @@ def test_refused_people_change_nothing(place, database, study, annotator, strang
 
     before = rows()
     for client in (annotator, stranger, anonymous):
-        for path in ("/studies/{study_id}/state", "/studies/{study_id}/invites"):
+        for path in ("/studies/{study_id}/state", "/studies/{study_id}/people/invites"):
             address, form = place(path)
             assert client.post(address, data=form).status_code in {401, 403, 404}
     assert rows() == before

@@ -271,8 +271,8 @@ def test_two_annotators_cannot_join_what_they_see(client_for, database, canary_s
 
 
 def test_an_invite_tells_an_annotator_nothing_about_models(anonymous, researcher, database, canary_study, bob):
-    page = researcher.post(f"/studies/{canary_study.id}/invites", data={"count": "1"})
-    path = urlsplit(BeautifulSoup(page.text, "html.parser").select_one(".links code").text).path
+    page = researcher.post(f"/studies/{canary_study.id}/people/invites", data={"count": "1"})
+    path = urlsplit(BeautifulSoup(page.text, "html.parser").select_one(".people-links code").text).path
     crawl = Crawl(anonymous)
     crawl.follow(path)
     crawl.post(path, data={"email": "dora@example.org", "name": "Dora", "password": "a long enough passphrase"})

@@ -4,7 +4,6 @@ import asyncio
 import re
 
 import pytest
-from bs4 import BeautifulSoup
 from sqlmodel import func, select
 
 from app.db import reading, writing
@@ -12,7 +11,7 @@ from app.errors import ConflictError, EngineError, InvalidInputError
 from app.studies.design import NewArm, every_pair
 from app.studies.generate import generate_missing
 from app.studies.queries import create_study
-from models import Arm, Invite, Item, ItemResponse, Membership, Pair, Response, Study, StudyState, Trace
+from models import Arm, Item, ItemResponse, Pair, Response, Role, Study, StudyState, Trace
 from tests.factories import fill_study, make_member, make_study
 from tests.scripted_engine import Script
 from tests.scripted_engine import scripted_engines as build_engines
@@ -30,7 +29,7 @@ ROUTES = [
     ("POST", "/studies/{id}/duplicate"),
     ("POST", "/studies/{id}/delete"),
     ("POST", "/studies/{id}/state"),
-    ("POST", "/studies/{id}/invites"),
+    ("POST", "/studies/{id}/people/invites"),
     ("GET", "/studies/{id}/export/preferences.csv"),
 ]
 
@@ -59,7 +58,7 @@ def test_somebody_elses_study_looks_like_no_study(stranger, study, method, path)
 
 def test_a_member_who_is_a_researcher_sees_the_study(stranger, carol, database, study):
     with writing(database) as session:
-        make_member(session, study=study, user=carol, pid="a2")
+        make_member(session, study=study, user=carol, pid="a2").role = Role.RESEARCHER
     assert stranger.get(f"/studies/{study.id}").status_code == 200
     assert study.name in stranger.get("/studies").text
 
@@ -96,30 +95,6 @@ def test_states_and_the_steps_between_them(researcher, database, alice, before, 
     assert researcher.post(f"/studies/{study.id}/state", data={"state": after}).status_code == status
     with reading(database) as session:
         assert session.get_one(Study, study.id).state == (after if status == 303 else before)
-
-
-def test_an_invite_is_shown_once_and_makes_an_annotator(researcher, anonymous, database, study):
-    page = researcher.post(f"/studies/{study.id}/invites", data={"count": "2"})
-    links = [code.text for code in BeautifulSoup(page.text, "html.parser").select(".links code")]
-    assert len(set(links)) == 2
-    assert count(database, Invite) == 2
-    again = researcher.get(f"/studies/{study.id}").text
-    assert not any(link in again for link in links)
-    with reading(database) as session:
-        assert not any(invite.token_sha256 in links[0] for invite in session.exec(select(Invite)))
-    path = links[0].removeprefix("http://testserver")
-    assert anonymous.get(path).status_code == 200
-    fields = {"email": "dora@example.org", "name": "Dora", "password": "a long enough passphrase"}
-    assert anonymous.post(path, data=fields).status_code == 303
-    assert study.name in anonymous.get("/judge").text
-    with reading(database) as session:
-        assert len(session.exec(select(Membership).where(Membership.study_id == study.id)).all()) == 2
-
-
-@pytest.mark.parametrize("number", ["0", "51", "-1", "many", "1.5"])
-def test_invites_come_in_sensible_numbers(researcher, database, study, number):
-    assert researcher.post(f"/studies/{study.id}/invites", data={"count": number}).status_code == 422
-    assert count(database, Invite) == 0
 
 
 def test_a_name_that_tells_is_warned_about(researcher, database, alice):

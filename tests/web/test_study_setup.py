@@ -475,12 +475,12 @@ def test_a_draft_is_deleted_only_when_confirmed(stranger, database):
     assert refused.status_code == 409
     assert "Tick the box" in text_of(refused)
     assert count(database, Study) == 1
-    stranger.post(f"/studies/{study_id}/invites", data={"count": "1"})
+    stranger.post(f"/studies/{study_id}/people/invites", data={"count": "1"})
     assert stranger.post(f"/studies/{study_id}/delete", data={"confirm": "yes"}).headers["location"] == "/studies"
     for table in (Study, Item, Arm, Pair, ItemResponse, Guideline):
         assert count(database, table) == 0, table
     with reading(database) as session:
-        assert session.exec(select(StudyEvent.action)).all() == ["deleted"]
+        assert session.exec(select(StudyEvent.action)).all() == ["invited", "deleted"]
 
 
 def test_a_page_of_many_prompts_keeps_them_without_sending_them(stranger, database):

@@ -1,0 +1,246 @@
+"""The members of a study as its researcher sees them, by counts and times. For researchers' routes alone."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from sqlmodel import Session, col, func, select
+
+from app.judging.check import ATTEMPTS
+from app.judging.claims import limit_left
+from app.monitor.facts import REGULAR, SKIP, Vote
+from app.monitor.votes import aware, iter_votes
+from app.people.rules import Account, Alike, alike, left_for, reasons_of
+from app.studies.slots import open_slots
+from models import (
+    ComprehensionAttempt,
+    Membership,
+    MemberState,
+    Presentation,
+    PresentationState,
+    Revision,
+    Role,
+    Study,
+    StudyEvent,
+    User,
+)
+
+RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Somebody's tries at the comprehension check. `failed` where none passed and none is left."""
+
+    tries: int
+    passed: bool
+    right: int
+    asked: int
+    left: int
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether they were turned away."""
+        return not self.passed and self.left <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member. `judged` and `skipped` count regular items; `left` is None for whom nothing is handed out.
+
+    `name` and `email` are empty where the researcher may not see them. `stopped` tells that a researcher did it.
+    """
+
+    pid: str
+    name: str
+    email: str
+    guest: bool
+    role: str
+    state: str
+    stopped: bool
+    told: str
+    joined_at: datetime
+    judged: int
+    skipped: int
+    in_hand: int
+    left: int | None
+    last_seen: datetime
+    last_day: int
+    median_s: float | None
+    external_id: str
+    check: Check | None
+    doubts: tuple[str, ...]
+    returns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all members did, by user id."""
+
+    votes: Mapping[str, list[Vote]]
+    in_hand: Mapping[str, int]
+    seen: Mapping[str, set[tuple[str, str]]]
+    last_seen: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """What every row is put together from: the study as of `now`, for the researcher `asking`."""
+
+    study: Study
+    asking: User
+    now: datetime
+    work: _Work
+    slots: Sequence[tuple[str, str]]
+    checks: Mapping[str, Check]
+    found: Sequence[Alike]
+    returns: Mapping[str, int]
+
+
+def members_of(session: Session, study: Study, asking: User, now: datetime, *, lease: timedelta) -> list[Member]:
+    """List the members of a study in the order they joined, each with their progress and what is doubtful."""
+    rows = session.exec(
+        select(Membership, User)
+        .join(User, col(User.id) == col(Membership.user_id))
+        .where(Membership.study_id == study.id)
+        .order_by(col(Membership.joined_at), col(Membership.pid))
+    ).all()
+    about = _Study(
+        study=study,
+        asking=asking,
+        now=now,
+        work=_work(session, study, now, lease=lease),
+        slots=[(slot.item_id, slot.pair_id) for slot in open_slots(session, study, "", now)],
+        checks=_checks(session, study, {member.user_id: member.extra_tries for member, _ in rows}),
+        found=_alike(rows),
+        returns=_returns(session, study.id),
+    )
+    return [_member(about, member, user) for member, user in rows]
+
+
+def _member(about: _Study, member: Membership, user: User) -> Member:
+    work, check = about.work, about.checks.get(user.id)
+    votes = [vote for vote in work.votes.get(user.id, ()) if vote.item_kind == REGULAR]
+    judged = [vote for vote in votes if vote.preference != SKIP]
+    times = [vote.active_ms for vote in judged if vote.active_ms > 0]
+    in_hand, joined = work.in_hand.get(user.id, 0), aware(member.joined_at)
+    works = member.state == MemberState.ACTIVE and not (check and check.failed)
+    left = left_for(
+        about.slots,
+        work.seen.get(user.id, set()),
+        limit=limit_left(about.study, len(votes) + in_hand),
+        repeat_items=about.study.repeat_items,
+    )
+    return Member(
+        pid=member.pid,
+        name="" if user.is_guest else user.name,
+        # Who runs a study sees names, as the invitation says; addresses are for those who manage people.
+        email=user.email if about.asking.role == Role.OWNER and not user.is_guest else "",
+        guest=user.is_guest,
+        role=member.role.value,
+        state=member.state.value,
+        stopped=member.stopped_by is not None,
+        told=member.told,
+        joined_at=joined,
+        judged=len(judged),
+        skipped=len(votes) - len(judged),
+        in_hand=in_hand,
+        left=left if works else None,
+        last_seen=max(joined, work.last_seen.get(user.id, joined)),
+        last_day=sum(vote.submitted_at > about.now - timedelta(days=1) for vote in judged),
+        median_s=median(times) / 1000 if times else None,
+        external_id=member.external_id or "",
+        check=check,
+        doubts=tuple(reasons_of(member.pid, about.found)),
+        returns=about.returns.get(user.id, 0),
+    )
+
+
+def _alike(rows: Sequence[tuple[Membership, User]]) -> list[Alike]:
+    pids = {member.user_id: member.pid for member, _ in rows}
+    return alike(
+        [
+            Account(
+                pid=member.pid,
+                name=user.name,
+                email=user.email,
+                external_id=member.external_id or "",
+                beside=pids.get(member.joined_beside or "", ""),
+                guest=user.is_guest,
+            )
+            for member, user in rows
+        ]
+    )
+
+
+def _work(session: Session, study: Study, now: datetime, *, lease: timedelta) -> _Work:
+    votes: dict[str, list[Vote]] = {}
+    for vote in iter_votes(session, study):
+        votes.setdefault(vote.annotator_id, []).append(vote)
+    in_hand = Counter[str]()
+    seen: dict[str, set[tuple[str, str]]] = {}
+    last: dict[str, datetime] = {}
+
+    def saw(user_id: str, moment: datetime) -> None:
+        last[user_id] = max(aware(moment), last.get(user_id, aware(moment)))
+
+    shown = select(  # type: ignore[call-overload]
+        Presentation.annotator_id,
+        Presentation.item_id,
+        Presentation.pair_id,
+        Presentation.state,
+        Presentation.leased_until,
+        Presentation.created_at,
+    ).where(Presentation.study_id == study.id)
+    for user_id, item_id, pair_id, state, until, created in session.exec(shown):
+        seen.setdefault(user_id, set()).add((item_id, pair_id))
+        saw(user_id, created)
+        if state == PresentationState.LEASED and aware(until) > now:
+            in_hand[user_id] += 1
+            # An open page renews its lease, so its end tells when the page was last heard of.
+            saw(user_id, min(aware(until) - lease, now))
+    saved = (
+        select(Presentation.annotator_id, func.max(Revision.created_at))
+        .join(Revision, col(Revision.presentation_id) == col(Presentation.id))
+        .where(Presentation.study_id == study.id)
+        .group_by(col(Presentation.annotator_id))
+    )
+    tried = (
+        select(ComprehensionAttempt.user_id, func.max(ComprehensionAttempt.created_at))
+        .where(ComprehensionAttempt.study_id == study.id)
+        .group_by(col(ComprehensionAttempt.user_id))
+    )
+    for query in (saved, tried):
+        for user_id, moment in session.exec(query):
+            saw(user_id, moment)
+    return _Work(votes, in_hand, seen, last)
+
+
+def _checks(session: Session, study: Study, extra: Mapping[str, int]) -> dict[str, Check]:
+    if not study.comprehension:
+        return {}
+    tries: dict[str, list[ComprehensionAttempt]] = {user_id: [] for user_id in extra}
+    query = select(ComprehensionAttempt).where(ComprehensionAttempt.study_id == study.id)
+    for one in session.exec(query.order_by(col(ComprehensionAttempt.number))):
+        tries[one.user_id].append(one)
+    return {
+        user_id: Check(
+            tries=len(own),
+            passed=any(one.passed for one in own),
+            right=own[-1].right if own else 0,
+            asked=len(study.comprehension),
+            left=ATTEMPTS + extra[user_id] - len(own),
+        )
+        for user_id, own in tries.items()
+    }
+
+
+def _returns(session: Session, study_id: str) -> Counter[str]:
+    query = (
+        select(StudyEvent.user_id, func.count())
+        .where(StudyEvent.study_id == study_id, StudyEvent.action == RETURNED)
+        .group_by(col(StudyEvent.user_id))
+    )
+    return Counter({user_id: number for user_id, number in session.exec(query) if user_id})
