@@ -110,6 +110,8 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # A redirect to the other spelling would name the host that the request claims to have been sent to.
+        redirect_slashes=False,
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unstorable), Depends(enforce)],
         middleware=[

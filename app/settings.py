@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 MIN_SECRET_LENGTH = 32
+# 32 random hexadecimal digits have about 14 different ones; fewer than 7 is a pattern.
+MIN_SECRET_VARIETY = 7
+_PLACEHOLDERS = ("secret", "change", "password", "example", "tuneshift", "0123456789", "abcdefgh")
 
 
 class Settings(BaseSettings):
@@ -68,22 +71,29 @@ class Settings(BaseSettings):
 def load_secret(settings: Settings) -> str:
     """Return the signing key, drawing and keeping a random one on first run; there is no default to guess.
 
-    Raises ValueError for a key that is set but too short to be random.
+    Raises ValueError for a key, set or kept, that is too short or too uniform to be random.
     """
     if settings.secret_key is not None:
-        key = settings.secret_key.get_secret_value()
-        if len(key) < MIN_SECRET_LENGTH:
-            msg = f"TUNESHIFT_SECRET_KEY has {len(key)} characters; use at least {MIN_SECRET_LENGTH} random ones"
-            raise ValueError(msg)
-        return key
+        return _random_looking("TUNESHIFT_SECRET_KEY", settings.secret_key.get_secret_value())
     path = settings.data_dir / "secret_key"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
-        return path.read_text().strip()
+        return _random_looking(str(path), path.read_text().strip())
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(MIN_SECRET_LENGTH))
         file.flush()
         os.fsync(file.fileno())
     return path.read_text().strip()
+
+
+def _random_looking(where: str, key: str) -> str:
+    """Return a key that nobody could guess, as far as its looks tell; raise ValueError for any other."""
+    if len(key) < MIN_SECRET_LENGTH:
+        msg = f"{where} has {len(key)} characters; use at least {MIN_SECRET_LENGTH} random ones"
+        raise ValueError(msg)
+    if len(set(key)) < MIN_SECRET_VARIETY or any(word in key.lower() for word in _PLACEHOLDERS):
+        msg = f"{where} is no random key; make one with: openssl rand -hex {MIN_SECRET_LENGTH}"
+        raise ValueError(msg)
+    return key
