@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.accounts.queries import add_user, create_invite, invite_url
+from app.accounts.standing import note
 from app.cli.common import JsonOption, console, opened_database, print_json
 from app.db import writing
 from app.settings import Settings
@@ -47,6 +48,8 @@ def invite(
             create_invite(session, role=Role.ANNOTATOR, study_id=found.id, days=settings.invite_days)
             for _ in range(count)
         ]
+        people = f"{count} annotator{'' if count == 1 else 's'}"
+        note(session, found.id, None, "invited", f"links for {people}, for {settings.invite_days} days")
     links = [invite_url(settings, token) for token in tokens]
     if json:
         print_json({"study": study, "links": links})
