@@ -99,7 +99,7 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
     if step == Step.GUIDELINES and in_hand and check.passed:
         step = Step.ITEM
     over = step in {Step.DONE, Step.CLOSED} or (step == Step.PAUSED and not work and until is None)
-    finished = over and bool(done)
+    finished = over and bool(done) and member.stopped_by is None
     return Desk(
         study_id=study.id,
         name=study.name,

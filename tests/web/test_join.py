@@ -296,6 +296,20 @@ def test_whoever_was_removed_comes_back_to_a_desk_that_says_so(client_for, resea
     assert len(members(database, filled)) == 2
 
 
+def test_whom_a_researcher_stopped_gets_no_code_when_the_study_closes(client_for, researcher, database, filled, link):
+    stopped, finished = client_for(), client_for()
+    for client, external_id in ((stopped, "p-1"), (finished, "p-2")):
+        join(client, link, external_id)
+        judge_all(client, filled)
+    pid = members(database, filled)["p-1"].pid
+    researcher.post(f"/studies/{filled.id}/people/{pid}/pause")
+    change(database, filled, state=StudyState.CLOSED)
+    assert "KETTLE-77" in finished.get("/judge").text
+    assert "KETTLE-77" not in stopped.get("/judge").text
+    researcher.post(f"/studies/{filled.id}/people/{pid}/resume")
+    assert "KETTLE-77" in stopped.get("/judge").text
+
+
 def test_a_guest_stays_one_until_they_sign_out(client_for, researcher, database, filled, link):
     """A researcher's link must not turn a guest into somebody whom a participant id signs in."""
     guest = client_for()
