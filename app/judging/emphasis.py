@@ -1,4 +1,4 @@
-"""Which runs of `*` and `_` in a line are emphasis. Pure; each run is looked at once."""
+"""Which runs of `*`, `_` and `~` in a line are emphasis. Pure; each run is looked at once."""
 
 import unicodedata
 from collections import defaultdict
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 Style = tuple[int, int, str]
 
 _LONGEST = 3
+_STRIKES = 2
 _KINDS = {1: "em", 2: "strong"}
 
 
@@ -26,11 +27,11 @@ class _Run:
 
 
 def emphasis(text: str, runs: list[tuple[int, int]], start: int, end: int) -> list[Style]:
-    """Pair the runs of a stretch of text: strong and em with their marks. What has no partner is left out."""
+    """Pair the runs of a stretch of text: strong, em and strike with their marks. What has no partner is left out."""
     found: list[Style] = []
     open_runs: list[_Run] = []
     places: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for run in (_run(text, span, start, end) for span in runs if span[1] - span[0] <= _LONGEST):
+    for run in (_run(text, span, start, end) for span in runs if _may_mark(text, span)):
         opening = _opening(open_runs, places, run) if run.closes else None
         if opening is not None:
             found += _styles(text, opening, run)
@@ -38,6 +39,12 @@ def emphasis(text: str, runs: list[tuple[int, int]], start: int, end: int) -> li
             places[run.char, run.length].append(len(open_runs))
             open_runs.append(run)
     return found
+
+
+def _may_mark(text: str, span: tuple[int, int]) -> bool:
+    length = span[1] - span[0]
+    # One tilde is more often "about".
+    return length == _STRIKES if text[span[0]] == "~" else length <= _LONGEST
 
 
 def _opening(open_runs: list[_Run], places: dict[tuple[str, int], list[int]], run: _Run) -> _Run | None:
@@ -60,7 +67,8 @@ def _styles(text: str, opening: _Run, closing: _Run) -> list[Style]:
         # More often a Python name, such as __init__, than a strong word.
         return []
     if length < _LONGEST:
-        return [(start, end, _KINDS[length]), *_marks(start, end, length)]
+        kind = "strike" if opening.char == "~" else _KINDS[length]
+        return [(start, end, kind), *_marks(start, end, length)]
     inner = (start + 1, end - 1)
     return [(start, end, "em"), *_marks(start, end, 1), (*inner, "strong"), *_marks(*inner, 2)]
 

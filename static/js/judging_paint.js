@@ -1,5 +1,8 @@
 // A response drawn: its text character for character, with marked passages, and its Markdown as looks of the same text.
 
+// Those that are boxes around others; what is left lies within a line.
+const BLOCKS = new Set(["quote", "item", "numbered", "table", "head", "row", "cell", "pre", "rule"]);
+
 /** Turn `[start, end, kind]` in code points into UTF-16 positions. */
 export function inUnits(text, styles = []) {
   const units = [0];
@@ -7,23 +10,34 @@ export function inUnits(text, styles = []) {
   return styles.map(([start, end, kind]) => ({ start: units[start], end: units[end], kind }));
 }
 
-/** Show `text` with `marks` ({start, end, number, major}) and `styles` ({start, end, kind}), both in UTF-16 positions and
- * free to overlap; text stays text, never markup. */
+/** Show `text` with `marks` ({start, end, number, major}), free to overlap, and `styles` ({start, end, kind}), outer before
+ * inner and nested, all in UTF-16 positions; text stays text, never markup. */
 export function paint(container, text, marks, styles = []) {
   const edges = new Set([0, text.length]);
   for (const { start, end } of [...marks, ...styles]) edges.add(start).add(end);
   const cuts = [...edges].sort((one, other) => one - other);
-  const nodes = [];
+  const whole = document.createDocumentFragment();
+  const boxes = [{ element: whole, end: Infinity }];
   let from = 0;
-  const ordered = [...styles].sort((one, other) => one.start - other.start);
   let open = [];
   for (const [at, start] of cuts.slice(0, -1).entries()) {
+    while (boxes.at(-1).end <= start) boxes.pop();
     // Only what began and has not ended is looked at, so that a long response stays quick.
-    while (from < ordered.length && ordered[from].start <= start) open.push(ordered[from++]);
     open = open.filter(({ end }) => end > start);
-    nodes.push(segment(text, start, cuts[at + 1], marks, open));
+    for (; from < styles.length && styles[from].start <= start; from += 1) {
+      if (BLOCKS.has(styles[from].kind)) boxes.push({ element: box(boxes.at(-1).element, styles[from].kind), end: styles[from].end });
+      else open.push(styles[from]);
+    }
+    boxes.at(-1).element.append(segment(text, start, cuts[at + 1], marks, open));
   }
-  container.replaceChildren(...nodes);
+  container.replaceChildren(whole);
+}
+
+function box(parent, kind) {
+  const element = document.createElement("span");
+  element.className = `md-${kind}`;
+  parent.append(element);
+  return element;
 }
 
 function segment(text, start, end, marks, styles) {

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from app.judging.markup import MOST_STYLES, styles_of
 
-KINDS = {"heading", "strong", "em", "code", "pre", "quote", "item", "link", "mark"}
+BLOCKS = {"quote", "item", "numbered", "table", "head", "row", "pre", "rule"}
+KINDS = BLOCKS | {"cell", "number", "heading", "strong", "em", "strike", "code", "link", "mark"}
 PIECES = [
     "*",
     "**",
@@ -41,8 +42,16 @@ PIECES = [
     "\n",
     "\r\n",
     "    ",
+    "  ",
+    "   ",
     "\t",
     "\n\n",
+    "|",
+    "| a | b |\n|---|---|\n",
+    "|:-:|-\n",
+    "---\n",
+    "~~",
+    "~",
 ]
 marked_up = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
@@ -70,14 +79,40 @@ def rendered(text):
         ("run `x * y * z` now", [("code", "`x * y * z`")], "run x * y * z now"),
         ("``a ` b``", [("code", "``a ` b``")], "a ` b"),
         ("see [the *site*](x.org/a)", [("link", "[the *site*](x.org/a)"), ("em", "*site*")], "see the site"),
-        ("> one\r\n> two\n\n> three", [("quote", "> one\r\n> two"), ("quote", "> three")], "one\r\ntwo\n\nthree"),
-        ("- **b**\n  - c\n2) d", [("item", "- **b**"), ("strong", "**b**"), ("item", "  - c"), ("item", "2) d")],
-         "- b\n  - c\n2) d"),
-        ("x\n```py\na *b* `c`\n```\ny", [("pre", "```py\na *b* `c`\n```")], "x\na *b* `c`\n\ny"),
-        ("~~~\r\n```\r\n~~~~\r\n*e*", [("pre", "~~~\r\n```\r\n~~~~"), ("em", "*e*")], "```\r\n\r\ne"),
+        ("> one\r\n> two\n\n> three", [("quote", "> one\r\n> two\n"), ("quote", "> three")], "one\r\ntwo\n\nthree"),
+        ("> a\n> > b\n> > c\n> d", [("quote", "> a\n> > b\n> > c\n> d"), ("quote", "> b\n> > c\n")], "a\nb\nc\nd"),
+        ("- **b**\n  - c\n2) d",
+         [("item", "- **b**\n  - c\n"), ("strong", "**b**"), ("item", "- c\n"), ("numbered", "2) d"),
+          ("number", "2) ")],
+         "b\nc\n2) d"),
+        ("1. a\n   1. b\n\n   c\n2. d",
+         [("numbered", "1. a\n   1. b\n\n   c\n"), ("number", "1. "), ("numbered", "1. b\n"), ("number", "1. "),
+          ("numbered", "2. d"), ("number", "2. ")],
+         "1. a\n1. b\n\nc\n2. d"),
+        (" - a\n - b\nc", [("item", " - a\n"), ("item", " - b\n")], "a\nb\nc"),
+        ("x\n```py\na *b* `c`\n```\ny", [("pre", "```py\na *b* `c`\n```\n")], "x\na *b* `c`\ny"),
+        ("~~~\r\n```\r\n~~~~\r\n*e*", [("pre", "~~~\r\n```\r\n~~~~\r\n"), ("em", "*e*")], "```\r\ne"),
+        ("- x\n\n  ```\n  a\n    b\n  ```\n- y",
+         [("item", "- x\n\n  ```\n  a\n    b\n  ```\n"), ("pre", "```\n  a\n    b\n  ```\n"), ("item", "- y")],
+         "x\n\na\n  b\ny"),
         ("**重要**です", [("strong", "**重要**")], "重要です"),
         ("🍞 **🍞**", [("strong", "**🍞**")], "🍞 🍞"),
-        ("> - `a`", [("quote", "> - `a`"), ("item", "- `a`"), ("code", "`a`")], "- a"),
+        ("> - `a`", [("quote", "> - `a`"), ("item", "- `a`"), ("code", "`a`")], "a"),
+        ("~~gone~~ ~5", [("strike", "~~gone~~")], "gone ~5"),
+        ("a\n\n---\nb", [("rule", "---\n")], "a\n\nb"),
+        ("* * *", [("rule", "* * *")], ""),
+        ("| a | *b* |\n|:--|:-:|\n| 1 || \nend",
+         [("table", "| a | *b* |\n|:--|:-:|\n| 1 || \n"), ("head", "| a | *b* |\n"), ("cell", "| a "),
+          ("cell", "| *b* "), ("em", "*b*"), ("row", "| 1 || \n"), ("cell", "| 1 "), ("cell", "|")],
+         " a  b  1 end"),
+        ("a | b\n---|---\n`c` | d \\| e",
+         [("table", "a | b\n---|---\n`c` | d \\| e"), ("head", "a | b\n"), ("cell", "a "), ("cell", "| b"),
+          ("row", "`c` | d \\| e"), ("cell", "`c` "), ("code", "`c`"), ("cell", "| d \\| e")],
+         "a  bc  d \\| e"),
+        ("- | a | b |\n  | - | - |\n",
+         [("item", "- | a | b |\n  | - | - |\n"), ("table", "| a | b |\n  | - | - |\n"), ("head", "| a | b |\n"),
+          ("cell", "| a "), ("cell", "| b ")],
+         " a  b "),
     ],
 )  # fmt: skip
 def test_markdown_is_found(text, expected, reads):
@@ -100,9 +135,13 @@ def test_markdown_is_found(text, expected, reads):
         r"\*no\* \`no\` \[no\](x)",
         "#hashtag",
         "#",
-        "***",
-        "* * *",
-        "- - -",
+        "| no | table |",
+        "| a | b |\n|---|",
+        "| a | b |\n\n|---|---|",
+        "a\n|---|",
+        "1990. Nobody lists that far",
+        "-no list\n1.5 apples",
+        "~one~ ~~~three~~~ ~~open",
         "    code = a * b ** **c**",
         "** spaced ** and * spaced *",
         "****four****",
@@ -117,7 +156,7 @@ def test_what_is_not_clearly_markdown_stays_as_written(text):
 
 def test_nothing_inside_code_is_styled():
     inside = "**a** _b_ [c](d)"
-    for text in (f"`{inside}`", f"```\n# {inside}\n> q\n- i\n```"):
+    for text in (f"`{inside}`", f"```\n# {inside}\n> q\n- i\n| a | b |\n|---|---|\n---\n~~s~~\n```"):
         kinds = [kind for _, _, kind in styles_of(text)]
         assert kinds in (["code", "mark", "mark"], ["pre", "mark", "mark"])
 
@@ -140,6 +179,9 @@ def test_ranges_lie_inside_the_text_nest_and_come_out_the_same_again(text):
             around.pop()
         assert all(outer_start <= start and end <= outer_end for outer_start, outer_end in around)
         around.append((start, end))
+    # A block ends where a line does, its ending included.
+    ends = [end for _, end, kind in styles if kind in BLOCKS]
+    assert all(end == len(text) or text[end - 1] == "\n" for end in ends)
     # A mark holds nothing.
     marks = [(start, end) for start, end, kind in styles if kind == "mark"]
     assert not [s for s in styles for m in marks if m[0] <= s[0] and s[1] <= m[1] and s[:2] != m]
@@ -193,6 +235,28 @@ HOSTILE = [
     "***a** b* ",
     "# a " + " " * 50,
     "#  ",
+    "|",
+    "| ",
+    "|\n",
+    "|-|\n",
+    "| a | b |\n|---|---|\n",
+    "a|b\n-|-\n",
+    "--- ",
+    "- - ",
+    "-\t",
+    "> - ",
+    "> > - a\n",
+    "- ```\n",
+    "> ```\n",
+    "> ```a\n",
+    "- a\n  ```\n",
+    "1. a\n    - b\n",
+    "~~",
+    "~~a",
+    "~~a~~ ",
+    "---\n",
+    "- a" + " " * 60 + "\n",
+    "\\|",
 ]
 
 
