@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from app.errors import InvalidInputError
 
 # Single keys only: digits rate the row that has the focus, and combinations such as Ctrl+Enter stay as they are.
+# Undo has none, because a key pressed by mistake must take nothing back.
 DEFAULT_KEYS: dict[str, str] = {
     "next_row": "j",
     "previous_row": "k",
@@ -15,6 +16,7 @@ DEFAULT_KEYS: dict[str, str] = {
     "raw": "r",
     "link_scroll": "l",
     "help": "?",
+    "redo": "y",
 }
 
 

@@ -73,6 +73,7 @@ const undo = createUndo({
   },
   same: (one, other) => substance(one) === substance(other),
   say,
+  show: (any) => form.querySelector("[data-act=redo]").setAttribute("aria-disabled", String(!any)),
   back() {
     const before = lastPassed(item.token);
     if (before) leaving.go(`/judge/${before}#undo`);

@@ -18,6 +18,7 @@ export function createActs({ form, item, saver, undo, view, selecting, caret, co
   return {
     nextMissing,
     undo: undo.undo,
+    redo: undo.redo,
     raw: view.raw,
     link: view.link,
     full: view.full,

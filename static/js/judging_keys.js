@@ -19,6 +19,7 @@ export function listenToKeys({ form, acts, caret, shortcuts, view }) {
     next_row: (event) => step(1, event),
     previous_row: (event) => step(-1, event),
     link_scroll: acts.link,
+    redo: acts.redo,
   };
 
   document.addEventListener("keydown", (event) => {
@@ -29,7 +30,7 @@ export function listenToKeys({ form, acts, caret, shortcuts, view }) {
     if (control && event.key === "Enter") return use(event, acts.submit);
     if (caret.take(event)) return;
     const typing = event.target.matches(TYPING);
-    if (control && event.key.toLowerCase() === "z" && !event.shiftKey && !typing) return use(event, acts.undo);
+    if (control && !typing && /^[zy]$/iu.test(event.key)) return use(event, event.shiftKey || /y/iu.test(event.key) ? acts.redo : acts.undo);
     if (control || event.altKey) return;
     if (event.key === "Enter") return enter(event, typing);
     if (event.key === "Escape" && typing) return event.target.blur();

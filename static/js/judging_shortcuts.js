@@ -3,7 +3,7 @@
 import { post } from "./judging_post.js";
 
 const DEFAULTS = {
-  next_row: "j", previous_row: "k", mark: "m", skip: "s", flag: "f", guidelines: "g", raw: "r", link_scroll: "l", help: "?",
+  next_row: "j", previous_row: "k", mark: "m", skip: "s", flag: "f", guidelines: "g", raw: "r", link_scroll: "l", help: "?", redo: "y",
 };
 
 /** `chosen` is `{action: key}` of those that differ. `act(key)` names the action of a key. */

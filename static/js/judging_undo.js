@@ -1,21 +1,35 @@
-// Undo: of the last change of any kind, and, when nothing of this item is left to undo, back to the item before.
+// Undo and redo: of the last change of any kind; when nothing of this item is left to undo, back to the item before.
 
 const KEEP = 100;
 const TRAIL = "tuneshift-trail";
 
-/** `capture` gives the answer as it stands, `restore` puts one back, `same` compares two; `name` is the item's. */
-export function createUndo({ name, capture, restore, same, say, back }) {
+/** `capture` gives the answer as it stands, `restore` puts one back, `same` compares two; `name` is the item's. `show` is told
+ * whether there is anything to redo. */
+export function createUndo({ name, capture, restore, same, say, show, back }) {
   const store = `tuneshift-undo-${name}`;
   let past = [];
+  let future = [];
   let current = capture();
   let typed = "";
 
   const kept = load(store);
-  if (kept && same(kept.current, current)) ({ past } = kept);
+  if (kept && same(kept.current, current)) ({ past, future = [] } = kept);
+  show(future.length > 0);
 
   function remember() {
     past = past.slice(-KEEP);
-    save(store, { past, current });
+    save(store, { past, current, future });
+    show(future.length > 0);
+  }
+
+  /** Go one change back or on: what is on the page now is kept at the other end. */
+  function move(from, to, words) {
+    to.push(current);
+    current = from.pop();
+    typed = "";
+    restore(current);
+    remember();
+    say(words());
   }
 
   return {
@@ -26,22 +40,23 @@ export function createUndo({ name, capture, restore, same, say, back }) {
       const field = place?.matches?.("input:not([type=radio], [type=checkbox]), textarea") ? place.name : "";
       if (!field || field !== typed) past.push(current);
       typed = field;
+      future = [];
       current = now;
       remember();
     },
     /** What is on the page now is where undoing starts from, as after work came back. */
     settle() {
       current = capture();
+      future = [];
       remember();
     },
     undo() {
-      if (!past.length) return back();
-      current = past.pop();
-      typed = "";
-      restore(current);
-      remember();
-      say(past.length ? "Undone." : "Undone. Once more leads back to the item before.");
-      return undefined;
+      if (past.length) move(past, future, () => (past.length ? "Undone." : "Undone. Once more leads back to the item before."));
+      else back();
+    },
+    redo() {
+      if (future.length) move(future, past, () => "Redone.");
+      else say("There is nothing to redo.");
     },
   };
 }

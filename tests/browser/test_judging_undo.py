@@ -99,6 +99,63 @@ def test_undo_with_nothing_to_undo_says_so_and_changes_nothing(judging, database
     assert revisions(database, kind="draft") == []
 
 
+def test_redo_brings_back_what_was_undone_until_something_new_is_said(judging, database):
+    page = judging()
+    redo = page.get_by_role("button", name="Redo")
+    expect(redo).to_have_attribute("aria-disabled", "true")
+    press(page, "Enter", "4", "2", "m", "Enter")
+    page.get_by_role("button", name="Mark it").click()
+    press(page, "Escape", "Control+z", "Control+z", "Control+z")
+    expect(page.locator(".answer mark, .rating input:checked")).to_have_count(0)
+    expect(redo).to_have_attribute("aria-disabled", "false")
+    press(page, "Control+Shift+Z")
+    expect(page.locator("[name=left_helpfulness][value='4']")).to_be_checked()
+    # What was undone is still there after the page was loaded again.
+    expect(page.locator("#save-state")).to_have_text(SAVED)
+    page.wait_for_timeout(1_000)
+    page.reload()
+    expect(page.locator(".judging[data-js]")).to_be_visible()
+    press(page, "Control+y")
+    expect(page.locator("[name=left_helpfulness][value='2']")).to_be_checked()
+    press(page, "y")
+    expect(page.locator(".answer mark")).to_have_count(1)
+    press(page, "y")
+    expect(page.locator("#judging-said")).to_have_text("There is nothing to redo.")
+    press(page, "Control+z")
+    page.locator("[name=right_depth][value='5']").check(force=True)
+    press(page, "Control+Shift+Z")
+    expect(page.locator(".answer mark")).to_have_count(0)
+    expect(page.locator("[name=right_depth][value='5']")).to_be_checked()
+    expect(page.locator("#save-state")).to_have_text(SAVED)
+    page.wait_for_timeout(1_000)
+    draft = revisions(database, kind="draft")[-1]
+    assert draft.ratings == {"left": {"helpfulness": 2}, "right": {"depth": 5}}
+
+
+def test_in_a_field_undo_and_redo_are_those_of_the_text_and_redo_may_have_a_key_of_its_own(judging):
+    page = judging()
+    press(page, "Enter", "4", "f")
+    page.get_by_label("Comment").press_sequentially("words")
+    press(page, "Control+z")
+    expect(page.get_by_label("Comment")).not_to_have_value("words")
+    press(page, "Control+Shift+Z")
+    expect(page.get_by_label("Comment")).to_have_value("words")
+    page.get_by_label("Comment").press_sequentially(" yy")
+    expect(page.get_by_label("Comment")).to_have_value("words yy")
+    expect(page.locator("[name=left_helpfulness][value='4']")).to_be_checked()
+    press(page, "Escape", "?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("redo what was undone")
+    page.get_by_role("button", name="Change the keys").click()
+    dialog = page.get_by_role("dialog", name="Change the keys")
+    dialog.get_by_label("Redo").fill("w")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    press(page, "Control+z")
+    expect(page.get_by_label("Comment")).to_have_value("")
+    press(page, "w")
+    expect(page.get_by_label("Comment")).to_have_value("words yy")
+
+
 def test_keys_are_changed_with_a_check_for_conflicts_and_kept_with_the_account(judging, database, bob, axe):
     page = judging()
     press(page, "?")
