@@ -158,6 +158,22 @@ def read_form(fields: Iterable[tuple[str, Any]]) -> SentAnswer:
         raise refusal(error) from error
 
 
+def form_fields(answer: SentAnswer, *, base_revision: int, idempotency_key: str) -> list[tuple[str, str]]:
+    """Write an answer as the fields of a form, to be sent again from another revision; `read_form` reads it back.
+
+    Spans and times are not in a form, so they are not here either.
+    """
+    fields = {"idempotency_key": idempotency_key, "base_revision": str(base_revision)}
+    fields |= {"preference": answer.preference or "", "strength": str(answer.strength or "")}
+    fields |= {
+        f"{side}_{name}": str(value) for side, rated in answer.by_side().items() for name, value in rated.items()
+    }
+    fields |= {f"{side}_acceptable": "yes" if given else "no" for side, given in answer.acceptable().items()}
+    fields |= {name: getattr(answer, name) for name in ("comment", "skip_reason", "recognised_guess", "edit_reason")}
+    fields |= {name: "on" for name in ("flagged", "recognised_model") if getattr(answer, name)}
+    return list(fields.items())
+
+
 def no_repetition(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Build a dict from fields. Raises InvalidInputError for one that is there twice."""
     found: dict[str, Any] = {}

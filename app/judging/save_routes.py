@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
 from app.db import WriteSession
@@ -14,12 +15,16 @@ from app.judging.answers import Saved, StaleAnswerError, note_foreign, save_answ
 from app.judging.claims import claim
 from app.judging.desk_routes import lease_of, next_url
 from app.judging.feedback import is_practice
-from app.judging.forms import SentAnswer, read_form, read_json
+from app.judging.forms import SentAnswer, form_fields, read_form, read_json
+from app.judging.page import blind_questions
 from app.judging.queries import own_presentation
+from app.judging.versions import side_by_side
+from app.studies.questions import read_questions
 from app.web.errors import error_response
 from app.web.requests import JUDGMENTS_SAVED
-from models import RevisionKind
-from models.base import now
+from app.web.templates import render
+from models import RevisionKind, User
+from models.base import new_id, now
 
 router = APIRouter()
 
@@ -66,9 +71,7 @@ def submit(
             session, presentation_id, user, answer, RevisionKind.SUBMITTED, moment, lease=lease_of(request)
         )
     except StaleAnswerError as error:
-        if by_script:
-            return _stale(error)
-        raise
+        return _stale(error) if by_script else _two_versions(request, session, user, presentation_id, answer, error)
     except NotFoundError as error:
         return _foreign(request, session, user, presentation_id, error)
     JUDGMENTS_SAVED.labels("submitted").inc()
@@ -101,6 +104,23 @@ def _stale(error: StaleAnswerError) -> Response:
     answer = asdict(error.current)
     current = {"revision": answer["revision"], "saved_at": answer["saved_at"], "answer": answer}
     return JSONResponse({"error": problem, "current": current}, status_code=error.status)
+
+
+def _two_versions(
+    request: Request, session: Session, user: User, token: str, answer: SentAnswer, error: StaleAnswerError
+) -> Response:
+    """Refuse a form with the answer that came between beside the one it brought, and a way to keep either."""
+    _, study = own_presentation(session, token, user)
+    return render(
+        request,
+        "judging/versions.html",
+        status_code=error.status,
+        token=token,
+        message=error.message,
+        current=error.current,
+        said=side_by_side(blind_questions(read_questions(study.questions)), answer, error.current),
+        fields=form_fields(answer, base_revision=error.current.revision, idempotency_key=new_id()),
+    )
 
 
 def _iso(moment: datetime) -> str:
