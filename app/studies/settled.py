@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.errors import ConflictError
 from app.studies.checking import MAX_OVERLAP, check_day, check_guidelines, check_name, check_number
@@ -12,13 +13,13 @@ from app.studies.guidelines import write_guidelines
 from app.studies.stored import aware
 from models import Item, ItemKind, Study, StudyEvent, StudyState
 
-CHANGEABLE = ("name", "guidelines", "overlap", "per_annotator", "target", "ends_on")
+CHANGEABLE = ("name", "guidelines", "overlap", "sample_overlap", "per_annotator", "target", "ends_on")
 # Why the rest of the form stands: by the beginning of a field's name.
 _STANDS = {
     "slug": "The address stands: links and commands use it.",
     "seed": "The seed stands: it drew the sides and the sample of judgments already given.",
     "prompts": "The prompts stand: judgments refer to them.",
-    "sample": "The sample stands: it was drawn under the seed before the first judgment.",
+    "sample_n": "The sample stands: it was drawn under the seed before the first judgment.",
     "arm": "The arms stand: their responses are being judged.",
     "pairing": "The pairs stand: work was handed out by them.",
     "against": "The pairs stand: work was handed out by them.",
@@ -51,14 +52,16 @@ class SettledForm:
         return self.problems.get(name, "")
 
 
-def settled_form(study: Study) -> SettledForm:
-    """Fill the form with what stands."""
+def settled_form(session: Session, study: Study) -> SettledForm:
+    """Fill the form with what stands; `sample_overlap` is empty where there is no sample."""
     ends_at = aware(study.ends_at)
+    sample = _sample_overlap(session, study)
     return SettledForm(
         {
             "name": study.name,
             "guidelines": study.guidelines,
             "overlap": str(study.overlap),
+            "sample_overlap": "" if sample is None else str(sample),
             "per_annotator": "" if study.per_annotator is None else str(study.per_annotator),
             "target": "" if study.target is None else str(study.target),
             "ends_on": f"{ends_at:%Y-%m-%d}" if ends_at else "",
@@ -80,22 +83,24 @@ def change_settled(
 ) -> SettledForm:
     """Change what may change of an opened study and write each change down; with a problem nothing is changed.
 
-    Overlap and the most per person only grow. Raises ConflictError for a closed study.
+    Overlap, that of the sample and the most per person only grow. Raises ConflictError for a closed study.
     """
     if study.state is StudyState.CLOSED:
         raise ConflictError("This study is closed, so nothing of it changes.", remedy="Open it again first.")
-    values = {**settled_form(study).typed, **typed}
+    values = {**settled_form(session, study).typed, **typed}
+    sample = _sample_overlap(session, study)
     problems: dict[str, str] = {}
     changes = _Changes(
         name=check_name(values["name"], problems),
         guidelines=check_guidelines(values["guidelines"], problems),
-        overlap=_overlap(values["overlap"], study, problems),
+        overlap=_grown(values["overlap"], "overlap", study.overlap, problems) or study.overlap,
+        sample_overlap=_sample(values["sample_overlap"], sample, problems),
         per_annotator=_per_annotator(values["per_annotator"], study, problems),
         target=check_number(values["target"], "target", problems),
         ends_at=_ends_at(values["ends_on"], study, now, problems),
     )
     if not problems:
-        _apply(session, study, changes, user_id)
+        _apply(session, study, changes, user_id, sample=sample)
     return SettledForm(values, problems)
 
 
@@ -104,18 +109,37 @@ class _Changes:
     name: str
     guidelines: str
     overlap: int
+    sample_overlap: int | None
     per_annotator: int | None
     target: int | None
     ends_at: datetime | None
 
 
-def _overlap(text: str, study: Study, problems: dict[str, str]) -> int:
-    overlap = check_number(text, "overlap", problems, high=MAX_OVERLAP)
-    if overlap is not None and overlap < study.overlap:
-        problems["overlap"] = f"It can only grow: {study.overlap} are promised per item already, not {overlap}."
-    elif overlap is None and "overlap" not in problems:
-        problems["overlap"] = f"A whole number from {study.overlap} to {MAX_OVERLAP} is needed."
-    return overlap or study.overlap
+def _sample_query(study: Study) -> SelectOfScalar[Item]:
+    return select(Item).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR, col(Item.overlap).is_not(None))
+
+
+def _sample_overlap(session: Session, study: Study) -> int | None:
+    """How often the items of the sample are judged; None without a sample."""
+    return max((item.overlap or 0 for item in session.exec(_sample_query(study))), default=None)
+
+
+def _grown(text: str, field: str, stands: int, problems: dict[str, str]) -> int | None:
+    """Read a number of judgments per item, which was promised and so only grows."""
+    wanted = check_number(text, field, problems, high=MAX_OVERLAP)
+    if wanted is not None and wanted < stands:
+        problems[field] = f"It can only grow: {stands} are promised per item already, not {wanted}."
+    elif wanted is None and field not in problems:
+        problems[field] = f"A whole number from {stands} to {MAX_OVERLAP} is needed."
+    return wanted
+
+
+def _sample(text: str, stands: int | None, problems: dict[str, str]) -> int | None:
+    if stands is not None:
+        return _grown(text, "sample_overlap", stands, problems)
+    if text.strip():
+        problems["sample_overlap"] = "There is no sample: it would have been drawn before the first judgment."
+    return None
 
 
 def _per_annotator(text: str, study: Study, problems: dict[str, str]) -> int | None:
@@ -135,7 +159,7 @@ def _ends_at(text: str, study: Study, now: datetime, problems: dict[str, str]) -
     return check_day(text, now, problems)
 
 
-def _apply(session: Session, study: Study, changes: _Changes, user_id: str) -> None:
+def _apply(session: Session, study: Study, changes: _Changes, user_id: str, *, sample: int | None) -> None:
     events: list[tuple[str, str]] = []
 
     def change(field: str, value: object, words: str) -> bool:
@@ -151,8 +175,12 @@ def _apply(session: Session, study: Study, changes: _Changes, user_id: str) -> N
     change("target", changes.target, "Judgments aimed for")
     change("ends_at", changes.ends_at, "Last day")
     redesigned = change("overlap", changes.overlap, "Judgments per item")
+    if changes.sample_overlap != sample:
+        redesigned = True
+        said = f"{_said(sample)} became {_said(changes.sample_overlap)}."
+        events.append(("change_sample_overlap", f"Judgments per item of the sample: {said}"))
     if redesigned:
-        _lift_items(session, study)
+        _lift_items(session, study, changes.sample_overlap)
     redesigned |= change("per_annotator", changes.per_annotator, "Most per person")
     if write_guidelines(session, study, changes.guidelines, user_id=user_id):
         redesigned = True
@@ -167,13 +195,10 @@ def _apply(session: Session, study: Study, changes: _Changes, user_id: str) -> N
     session.flush()
 
 
-def _lift_items(session: Session, study: Study) -> None:
-    """An item of the sample that is wanted less often than all others now is wanted as often as they are."""
-    query = select(Item).where(
-        Item.study_id == study.id, Item.kind == ItemKind.REGULAR, col(Item.overlap) <= study.overlap
-    )
-    for item in session.exec(query):
-        item.overlap = None
+def _lift_items(session: Session, study: Study, wanted: int | None) -> None:
+    """Want the items of the sample so often; where all others are wanted as often now, there is no sample any more."""
+    for item in session.exec(_sample_query(study)):
+        item.overlap = wanted if wanted is not None and wanted > study.overlap else None
         session.add(item)
 
 

@@ -67,7 +67,7 @@ def show_setup(request: Request, session: ReadSession, user: CurrentUser, study_
     """Show a draft's form, or what may still change of a study that was opened."""
     study = get_study(session, study_id, user)
     if study.state is not StudyState.DRAFT:
-        return _settled_page(request, session, study, settled_form(study), saved=saved)
+        return _settled_page(request, session, study, settled_form(session, study), saved=saved)
     form = form_of(design_of(session, study), empty_form(), study_id=study.id)
     said = last_import(session, study) if saved == "import" else "Saved." * bool(saved)
     return _page(request, session, form, study=study, saved=said)
@@ -86,7 +86,7 @@ def save_setup(request: Request, session: WriteSession, user: CurrentUser, study
         form = change_settled(session, study, typed, user_id=user.id, now=now())
     except ConflictError as error:
         session.rollback()
-        standing = settled_form(study)
+        standing = settled_form(session, study)
         form = SettledForm({**standing.typed, **typed}, {"": str(error)})
         return _settled_page(request, session, study, form, status_code=error.status)
     if form.problems:
