@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlmodel import Session, col, delete, func, select
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, SQLModel, col, delete, func, select
 
 from app.studies.design import SPECIAL_ARMS, KnownItem
 from app.studies.given import add_given
-from models import Arm, Item, ItemKind, ItemResponse, Pair, Response, Study
+from models import Arm, Item, ItemKind, ItemResponse, LeakFlag, Pair, Response, Study
 
 
 def known_items(session: Session, study: Study) -> list[KnownItem]:
@@ -15,13 +16,15 @@ def known_items(session: Session, study: Study) -> list[KnownItem]:
 
 
 def put_known_items(session: Session, study: Study, wanted: Sequence[KnownItem], *, user_id: str) -> None:
-    """Make these the study's practice and gold items; the special arms and their pair come and go with them."""
+    """Make these the study's practice and gold items; the special arms and their pair come and go with them.
+
+    What an item no longer says is gone with it: its texts were written for it alone.
+    """
     stored = {known: item for item, known in _stored(session, study)}
     if list(stored) == list(wanted):
         return
     for gone in [item for known, item in stored.items() if known not in set(wanted)]:
-        session.exec(delete(ItemResponse).where(col(ItemResponse.item_id) == gone.id))
-        session.delete(gone)
+        _remove(session, study, gone)
     session.flush()
     if not wanted:
         _remove_arms(session, study)
@@ -56,6 +59,30 @@ def _add(session: Session, study: Study, known: KnownItem, at: int, arms: dict[s
     session.flush()
     for name, response in given.items():
         session.add(ItemResponse(item_id=item.id, arm_id=arms[name].id, response_id=response.id))
+
+
+def _remove(session: Session, study: Study, item: Item) -> None:
+    """Remove an item, its responses and what was found in them; a response that anything else refers to stays."""
+    texts = session.exec(select(ItemResponse.response_id).where(ItemResponse.item_id == item.id)).all()
+    session.exec(delete(ItemResponse).where(col(ItemResponse.item_id) == item.id))
+    session.delete(item)
+    session.exec(delete(LeakFlag).where(col(LeakFlag.study_id) == study.id, col(LeakFlag.response_id).in_(texts)))
+    session.flush()
+    unused = set(texts) - _referred_to(session, texts)
+    session.exec(delete(Response).where(col(Response.id).in_(unused)))
+
+
+def _referred_to(session: Session, response_ids: Sequence[str]) -> set[str]:
+    """Those of these responses that any table refers to."""
+    columns = [
+        column
+        for table in SQLModel.metadata.sorted_tables
+        for column in table.columns
+        if any(key.column.table.name == Response.__tablename__ for key in column.foreign_keys)
+    ]
+    return {
+        used for column in columns for used in session.scalars(select_columns(column).where(column.in_(response_ids)))
+    }
 
 
 def _stored(session: Session, study: Study) -> list[tuple[Item, KnownItem]]:
