@@ -100,6 +100,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/studies/{study_id}/duplicate"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/delete"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/guidelines"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/try"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/state"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
     # monitor

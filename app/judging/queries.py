@@ -47,14 +47,17 @@ def texts_of(session: Session, presentation: Presentation) -> dict[str, str]:
 
 def shown_responses(session: Session, presentation: Presentation) -> dict[str, BlindResponse]:
     """Load the two responses by side as their annotator sees them, by the same steps whatever they hold."""
-    return {side: _shown(session, presentation.study_id, response_id) for side, response_id in _sides(presentation)}
+    return {
+        side: shown_response(session, presentation.study_id, response_id) for side, response_id in _sides(presentation)
+    }
 
 
 def _sides(presentation: Presentation) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("left", presentation.left_response_id), ("right", presentation.right_response_id)
 
 
-def _shown(session: Session, study_id: str, response_id: str) -> BlindResponse:
+def shown_response(session: Session, study_id: str, response_id: str) -> BlindResponse:
+    """Load one response of a study as an annotator sees it, redacted characters masked."""
     text, finish = _stored(session, response_id)
     hidden = session.exec(
         select(LeakFlag.start, LeakFlag.end, LeakFlag.decision)

@@ -17,6 +17,7 @@ import { createShortcuts } from "./judging_shortcuts.js";
 import { createSpans } from "./judging_spans.js";
 import { createStatus, savedWords } from "./judging_status.js";
 import { createTimer } from "./judging_timer.js";
+import { createTrial } from "./judging_trial.js";
 import { createUndo, lastPassed, pass } from "./judging_undo.js";
 import { createView } from "./judging_view.js";
 
@@ -30,7 +31,7 @@ const signIn = createLogin();
 const compare = createCompare({ questions: item.questions, types: item.types, words: savedWords });
 const shortcuts = createShortcuts(item.shortcuts, say);
 
-const evidence = item.questions.evidence
+const evidence = item.questions.evidence && !item.trial
   ? (await import("./judging_evidence.js").catch(() => null))?.createEvidence({ token: item.token, editable: item.open, say }) : null;
 const spans = createSpans({ texts: item.texts, styles: item.styles, types: item.types, editable: item.open, say, evidence, onChange: () => changed() });
 const marking = { form, texts: item.texts, containers: spans.containers, editable: item.open && item.questions.spans, mark: spans.mark, say };
@@ -62,7 +63,7 @@ const show = createStatus({
   passed: () => pass(item.token),
 });
 const collect = () => ({ ...capture(), reading: reading(), ...time.spent() });
-const saver = createSaver({ token: item.token, outbox: item.outbox, revision: item.answer.revision, collect, show });
+const saver = item.trial ? createTrial() : createSaver({ token: item.token, outbox: item.outbox, revision: item.answer.revision, collect, show });
 const leaving = createLeaving({ saver, show });
 const undo = createUndo({
   name: item.outbox,
@@ -114,7 +115,7 @@ document.getElementById("change-keys").addEventListener("click", () => {
 
 form.dataset.js = "";
 for (const button of form.querySelectorAll("[data-act]")) button.hidden = false;
-if (item.open && !item.submitted) keepLease(item.token, item.lease_s);
+if (item.open && !item.submitted && !item.trial) keepLease(item.token, item.lease_s);
 watchForBreak(time.onActive);
 listenToKeys({ form, acts, caret, shortcuts, view });
 if (item.answer.revision) document.getElementById("save-state").textContent = savedWords(item.answer);

@@ -116,6 +116,7 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/duplicate"): Expected(401, 403, 404, 303),
     ("POST", "/studies/{study_id}/delete"): Expected(401, 403, 404, 409),
     ("GET", "/studies/{study_id}/guidelines"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/try"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/generation"): Expected(SIGN_IN, 403, 404, 200),
