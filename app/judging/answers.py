@@ -11,7 +11,7 @@ from app.judging.blind import BlindAnswer
 from app.judging.claims import has_place, refuse_absent, renew
 from app.judging.forms import SentAnswer
 from app.judging.page import latest_answer
-from app.judging.queries import aware, own_presentation, shown_responses, texts_of
+from app.judging.queries import aware, own_presentation, shown_texts, texts_of
 from app.judging.rules import (
     AnchoredSpan,
     BadSpanError,
@@ -139,7 +139,7 @@ def _saved(revision: Revision) -> Saved:
 def _fitting_spans(session: Session, presentation: Presentation, answer: SentAnswer) -> list[AnchoredSpan] | None:
     if answer.spans is None:
         return None
-    shown = {side: response.text for side, response in shown_responses(session, presentation).items()}
+    shown = shown_texts(session, presentation)
     try:
         return anchor_spans([span.marked() for span in answer.spans], shown, texts_of(session, presentation))
     except BadSpanError as error:

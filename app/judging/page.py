@@ -15,7 +15,7 @@ from app.judging.blind import (
     outbox_name,
 )
 from app.judging.desk import desk
-from app.judging.queries import DONE, aware, done_tokens, own_presentation, pace_ms, shown_responses
+from app.judging.queries import DONE, aware, done_tokens, own_presentation, pace_ms, shown_responses, shown_texts
 from app.judging.verdicts import verdicts_of
 from app.studies.questions import Questions, read_questions
 from models import (
@@ -134,9 +134,9 @@ def _blind_spans(session: Session, presentation: Presentation, revision: Revisio
     spans = session.exec(select(Span).where(Span.revision_id == revision.id).order_by(col(Span.position))).all()
     if not spans:
         return ()
-    shown = shown_responses(session, presentation)
+    shown = shown_texts(session, presentation)
     verdicts = verdicts_of(session, [span.id for span in spans])
-    return tuple(_blind_span(span, shown[span.side].text, verdicts.get(span.id, ())) for span in spans)
+    return tuple(_blind_span(span, shown[span.side], verdicts.get(span.id, ())) for span in spans)
 
 
 def _blind_span(span: Span, shown: str, evidence: Sequence[BlindVerdict]) -> BlindSpan:

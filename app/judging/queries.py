@@ -52,12 +52,23 @@ def shown_responses(session: Session, presentation: Presentation) -> dict[str, B
     }
 
 
+def shown_texts(session: Session, presentation: Presentation) -> dict[str, str]:
+    """Load the two texts by side as their annotator sees them, without their looks, which take longer to find."""
+    study_id = presentation.study_id
+    return {side: _masked(session, study_id, response_id)[0] for side, response_id in _sides(presentation)}
+
+
 def _sides(presentation: Presentation) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("left", presentation.left_response_id), ("right", presentation.right_response_id)
 
 
 def shown_response(session: Session, study_id: str, response_id: str) -> BlindResponse:
     """Load one response of a study as an annotator sees it, redacted characters masked."""
+    text, finish = _masked(session, study_id, response_id)
+    return BlindResponse(text, is_complete(finish), styles_of(text))
+
+
+def _masked(session: Session, study_id: str, response_id: str) -> tuple[str, str]:
     text, finish = _stored(session, response_id)
     hidden = session.exec(
         select(LeakFlag.start, LeakFlag.end, LeakFlag.decision)
@@ -70,8 +81,7 @@ def shown_response(session: Session, study_id: str, response_id: str) -> BlindRe
     ).all()
     # A response that was taken out after somebody had it in hand is hidden whole.
     ranges = [(0, len(text)) if decision == LeakDecision.EXCLUDE else (start, end) for start, end, decision in hidden]
-    text = masked(text, ranges)
-    return BlindResponse(text, is_complete(finish), styles_of(text))
+    return masked(text, ranges), finish
 
 
 def _stored(session: Session, response_id: str) -> tuple[str, str]:
