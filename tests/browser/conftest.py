@@ -17,12 +17,14 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from itsdangerous import TimestampSigner
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from models import User
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 START_S = 20
+# A page that is right may take its time on a machine that does other things too.
+expect.set_options(timeout=15_000)
 
 
 @dataclass

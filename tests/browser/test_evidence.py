@@ -9,9 +9,9 @@ from sqlmodel import select
 
 from app.db import reading, writing
 from models import Evidence, EvidenceAnswer, EvidenceOpening, ImportState, TuningSet
+from tests.browser.judging_help import SAVED, drag, press, start
 from tests.web.evidence_help import ANSWERS, BORROWED, ask_for_evidence
 
-SAVED = re.compile(r"^saved \d\d:\d\d:\d\d \(rev \d+\)$")
 LONG = "A long tale of dough that rose. " * 30
 HOSTILE = "<img src=x onerror=alert(1)></template><script>alert(2)</script> is what this one answers."
 
@@ -25,35 +25,11 @@ def tuning_set(database, study):
 
 @pytest.fixture
 def judging(page_for, bob, tuning_set):
-    def open_item(**options):
-        page = page_for(bob, **options)
-        page.goto("/judge")
-        if "/judge/" not in page.url:
-            page.get_by_role("button", name="Start").click()
-        expect(page.locator(".judging[data-js]")).to_be_visible()
-        return page
-
-    return open_item
+    return lambda **options: start(page_for(bob, **options))
 
 
-def mark(page, words=BORROWED, side="left"):
-    """Drag over words of a response, which may stand in pieces."""
-    page.evaluate(
-        """([side, words]) => {
-          const answer = document.querySelector(`.answer[data-side=${side}]`);
-          const place = (unit) => {
-            const walker = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT);
-            let node = walker.nextNode();
-            while (unit > node.length) { unit -= node.length; node = walker.nextNode(); }
-            return [node, unit];
-          };
-          const at = answer.textContent.indexOf(words);
-          getSelection().setBaseAndExtent(...place(at), ...place(at + words.length));
-          for (const type of ['pointerdown', 'pointerup'])
-            answer.dispatchEvent(new PointerEvent(type, {bubbles: true}));
-        }""",
-        [side, words],
-    )
+def mark(page):
+    drag(page, "left", BORROWED)
     expect(page.locator("#span-dialog")).to_be_visible()
 
 
@@ -69,11 +45,6 @@ def rows(database):
 def export(page_for, alice, study, table):
     text = page_for(alice).request.get(f"/studies/{study.id}/export/{table}").text()
     return [json.loads(line) for line in text.splitlines()]
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def test_a_borrowed_phrase_is_marked_judged_submitted_and_exported(judging, page_for, alice, study, database):

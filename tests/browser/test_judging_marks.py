@@ -9,23 +9,10 @@ from sqlmodel import select
 from app.db import reading, writing
 from app.studies.questions import Questions, write_questions
 from models import Revision, Span, Study
-from tests.browser.judging_help import SAVED, press, start
+from tests.browser.judging_help import SAVED, drag, press, select_text, start
 from tests.factories import fill_study
 
 TEXT = "{arm}. Bread **rises** because yeast eats sugar 🍞 and gives off gas.\n\nPasteur showed this in 1857."
-SELECT = """([side, from, to]) => {
-  const answer = document.querySelector(`.answer[data-side=${side}]`);
-  const place = (at) => {
-    const nodes = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT);
-    let node;
-    while ((node = nodes.nextNode())) {
-      if (at <= node.length) return [node, at];
-      at -= node.length;
-    }
-  };
-  const text = answer.textContent;
-  getSelection().setBaseAndExtent(...place(text.indexOf(from)), ...place(text.indexOf(to) + to.length));
-}"""
 
 
 @pytest.fixture
@@ -41,21 +28,11 @@ def spans(database):
         return session.exec(select(Span).where(Span.revision_id == newest.id).order_by(Span.position)).all()
 
 
-def drag(page, side, start_text, end_text):
-    page.evaluate(SELECT, [side, start_text, end_text])
-    page.locator(f".answer[data-side={side}]").evaluate(
-        """(answer) => {
-          for (const type of ['pointerdown', 'pointerup'])
-            answer.dispatchEvent(new PointerEvent(type, {bubbles: true, pointerType: 'mouse'}));
-        }"""
-    )
-
-
 def test_a_finger_selects_and_a_button_marks(judging, database, axe, picture):
     page = judging(width=400, height=850, has_touch=True, is_mobile=True)
     page.locator(".answer[data-side=left]").tap()
     expect(page.locator("#mark-here")).to_be_hidden()
-    page.evaluate(SELECT, ["left", "east", "suga"])
+    select_text(page, "left", "east", "suga")
     button = page.get_by_role("button", name="Mark this")
     expect(button).to_be_in_viewport()
     box = button.bounding_box()

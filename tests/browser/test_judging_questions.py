@@ -9,6 +9,7 @@ from sqlmodel import select
 from app.db import reading, writing
 from app.studies.questions import Dimension, Questions, write_questions
 from models import Revision, RevisionKind, Span, Study
+from tests.browser.judging_help import start
 from tests.factories import fill_study
 
 TEXT = "# {arm}\n\nBread **rises** because *yeast* eats `sugar` 🍞.\n\n- knead\n- wait"
@@ -27,14 +28,7 @@ def judging(page_for, bob, database, study):
         session.get_one(Study, study.id).questions = write_questions(ASKED)
         fill_study(session, study, text=TEXT)
 
-    def open_item(**options):
-        page = page_for(bob, **options)
-        page.goto("/judge")
-        page.get_by_role("button", name="Start").click()
-        expect(page.locator(".judging[data-js]")).to_be_visible()
-        return page
-
-    return open_item
+    return lambda **options: start(page_for(bob, **options))
 
 
 def submitted(database):
