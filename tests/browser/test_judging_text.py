@@ -133,6 +133,7 @@ def test_while_marking_by_keyboard_every_character_is_in_view(judging):
     for written in ("## Why", "**sugar**", "| wheat || **3** |", "- a cold start", "---"):
         expect(left).to_contain_text(written)
         assert written in left.inner_text()
+    assert left.inner_text().rstrip() == stored(page).rstrip()
     press(page, "Escape")
     assert "**" not in page.locator(".answer[data-side=left]").inner_text()
 
