@@ -14,7 +14,7 @@ from app.errors import ConflictError
 from app.judging.check import may_start
 from app.judging.queries import DONE, aware
 from app.studies.assignment import Leans, Slot, draw_sides, gold_places, next_slot
-from app.studies.slots import kinds_of, leans_of, open_slots, places_left, regular_reach, special_slots
+from app.studies.slots import kinds_of, leans_of, open_slots, places_left, regular_reach, special_slots, step_of
 from models import (
     Arm,
     ItemKind,
@@ -33,9 +33,9 @@ from models import (
 def claim(session: Session, study: Study, annotator: User, now: datetime, *, lease: timedelta) -> str | None:
     """Lease the next item to an annotator and return its token; None when there is nothing for them now.
 
-    Their own unfinished item comes first, also one whose lease ran out while a place is free; then practice, then
-    regular items with gold among them. The caller's write transaction is exclusive on SQLite and elsewhere locks the
-    study's row, so the overlap cap holds.
+    What they have in hand comes first, then what lapsed while a place is free; then practice, then regular items with
+    gold among them. A lapsed item waits while its sides would leave theirs two out of balance. The caller's write
+    transaction is exclusive on SQLite and elsewhere locks the study's row, so the overlap cap holds.
     """
     _lock(session, study.id)
     member = session.get_one(Membership, (study.id, annotator.id))
@@ -48,13 +48,16 @@ def claim(session: Session, study: Study, annotator: User, now: datetime, *, lea
     own = own_presentations(session, study.id, annotator.id)
     kinds = kinds_of(session, study.id)
     full = limit_left(study, regular_done(own, kinds)) == 0
-    for presentation in own:
-        lapsed = presentation.state == PresentationState.EXPIRED and presentation.item_id not in kinds
-        if not (full and lapsed) and renew(session, presentation, study, now, lease=lease):
+    lapsed = [one for one in own if one.state == PresentationState.EXPIRED and one.item_id not in kinds]
+    in_hand = [one for one in own if one.state not in DONE and one not in lapsed]
+    fitting, tipping = ([], []) if full else _by_balance(session, study, lapsed, now)
+    for presentation in (*in_hand, *fitting):
+        if renew(session, presentation, study, now, lease=lease):
             return presentation.id
     found = _next(session, study, member, own, now)
     if found is None:
-        return None
+        # Better out of balance by one item than idle while places are free.
+        return next((one.id for one in tipping if renew(session, one, study, now, lease=lease)), None)
     slot, against = found
     return _hand_out(session, study, member, slot, now, against=against, leased_until=now + lease)
 
@@ -166,6 +169,20 @@ def _next(
         return _with_sides(gold[0], leans_of(session, study, member.user_id, now, special=True))
     leans = leans_of(session, study, member.user_id, now, special=False)
     return _with_sides(next_slot(slots, leans, seed=study.seed, pid=member.pid), leans)
+
+
+def _by_balance(
+    session: Session, study: Study, lapsed: Sequence[Presentation], now: datetime
+) -> tuple[list[Presentation], list[Presentation]]:
+    """Split an annotator's lapsed items: those that keep their sides within one, and those that would not.
+
+    Sides are never drawn anew: a page that is still open, or work kept in a browser, would answer for the wrong ones.
+    """
+    if not lapsed:
+        return [], []
+    own = leans_of(session, study, lapsed[0].annotator_id, now, special=False).own
+    fits = {one.id: abs(sum(own.values()) + step_of(session, one)) <= 1 for one in lapsed}
+    return [one for one in lapsed if fits[one.id]], [one for one in lapsed if not fits[one.id]]
 
 
 def _with_sides(slot: Slot, leans: Leans) -> tuple[Slot, int]:

@@ -29,14 +29,18 @@ from models import (
 
 def holds_a_place(study: Study, now: datetime) -> ColumnElement[bool]:
     """Tell in SQL whether a presentation of `study` is judged or in hand."""
-    in_hand = and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
     held = and_(
-        col(Presentation.study_id) == study.id, or_(col(Presentation.state) == PresentationState.SUBMITTED, in_hand)
+        col(Presentation.study_id) == study.id,
+        or_(col(Presentation.state) == PresentationState.SUBMITTED, _in_hand(now)),
     )
     if study.withdrawal == WithdrawalPolicy.KEEP:
         return held
     gone = select(Membership.user_id).where(Membership.study_id == study.id, Membership.state == MemberState.WITHDRAWN)
     return and_(held, col(Presentation.annotator_id).not_in(gone))
+
+
+def _in_hand(now: datetime) -> ColumnElement[bool]:
+    return and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
 
 
 def open_slots(session: Session, study: Study, annotator_id: str, now: datetime) -> list[Slot]:
@@ -128,7 +132,7 @@ def places_left(session: Session, study: Study, item_id: str, pair_id: str, now:
 
 
 def leans_of(session: Session, study: Study, annotator_id: str, now: datetime, *, special: bool) -> Leans:
-    """Count how the sides lean, for one annotator over all they were handed, and for everybody.
+    """Count how the sides lean, for one annotator over what they judged, skipped or have in hand, and for everybody.
 
     Regular pairs and the special one are balanced apart, since only regular items are results.
     """
@@ -136,11 +140,24 @@ def leans_of(session: Session, study: Study, annotator_id: str, now: datetime, *
     pairs = session.exec(select(Pair).where(Pair.study_id == study.id, col(Pair.special).is_(special)))
     # Names are compared here and not by the database, whose order of letters may be another one.
     leading = {pair.id: min((pair.first_arm_id, pair.second_arm_id), key=names.__getitem__) for pair in pairs}
-    of_them = and_(col(Presentation.study_id) == study.id, col(Presentation.annotator_id) == annotator_id)
+    of_them = and_(
+        col(Presentation.study_id) == study.id,
+        col(Presentation.annotator_id) == annotator_id,
+        or_(
+            col(Presentation.state).in_((PresentationState.SUBMITTED, PresentationState.SKIPPED)),
+            _in_hand(now),
+        ),
+    )
     return Leans(
         own=_leans(session, of_them, leading),
         study=_leans(session, holds_a_place(study, now), leading),
     )
+
+
+def step_of(session: Session, presentation: Presentation) -> int:
+    """Tell what a presentation adds to a lean: 1 where the alphabetically first arm stands left, -1 otherwise."""
+    left, right = (session.get_one(Arm, key).name for key in (presentation.left_arm_id, presentation.right_arm_id))
+    return 1 if left < right else -1
 
 
 def _leans(session: Session, which: ColumnElement[bool], leading: dict[str, str]) -> dict[str, int]:

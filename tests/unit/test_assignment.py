@@ -154,3 +154,59 @@ def test_a_whole_study_of_three_pairs_ends_complete_and_balanced(overlap):
         assert set(taken.values()) == {overlap}
         assert max(abs(sum(person.values())) for person in own) <= 1
         assert max(map(abs, study.values())) <= 2
+
+
+def chance_within_two(people, judgments, choose):
+    """How likely a study of one pair ends with a lean of at most two when everybody is as likely to come next.
+
+    `choose` weighs the chances of the two sides for somebody who may get either; the others get the side they are owed.
+    """
+    # By how many people are one order ahead, and how many the other: those of each kind are alike.
+    states = [(ahead, behind) for ahead in range(people + 1) for behind in range(people + 1 - ahead)]
+    chance = {state: float(abs(state[0] - state[1]) <= 2) for state in states}
+    for _ in range(judgments):
+        chance = {
+            (ahead, behind): (
+                (ahead and ahead * chance[ahead - 1, behind])
+                + (behind and behind * chance[ahead, behind - 1])
+                + (
+                    (even := people - ahead - behind)
+                    and even * choose(ahead - behind, chance[ahead + 1, behind], chance[ahead, behind + 1])
+                )
+            )
+            / people
+            for ahead, behind in states
+        }
+    return chance[0, 0]
+
+
+def lighter_side(lean, first_left, first_right):
+    asked = Leans(study={"x": lean}).against("x")
+    return {1: first_left, -1: first_right, 0: (first_left + first_right) / 2}[asked]
+
+
+@pytest.mark.parametrize(("people", "judgments"), [(6, 9), (7, 40), (12, 31), (25, 120), (25, 121)])
+def test_no_rule_keeps_a_single_pair_better_than_taking_its_lighter_side(people, judgments):
+    best = chance_within_two(people, judgments, lambda _, one, other: max(one, other))
+    assert chance_within_two(people, judgments, lighter_side) == pytest.approx(best, abs=1e-12)
+    assert best < 1
+    assert chance_within_two(people, judgments, lambda _, one, other: (one + other) / 2) < best
+
+
+@given(stops=st.lists(st.integers(1, 9), min_size=1, max_size=12), seed=st.integers(0, 999))
+def test_all_pairs_together_lean_by_no_more_than_those_who_stop_after_an_odd_number(stops, seed):
+    rng = np.random.default_rng(seed)
+    own, study = [{} for _ in stops], {}
+    turns = rng.permutation([who for who, number in enumerate(stops) for _ in range(number)])
+    for turn, who in enumerate(turns):
+        pair = "xyz"[rng.integers(3)]
+        against = Leans(own[who], study).against(pair)
+        step = (
+            1
+            if draw_sides(("a", "b"), seed="s", item_id=f"i{turn}", pid=f"p{who}", against=against).left == "a"
+            else -1
+        )
+        for leans in (own[who], study):
+            leans[pair] = leans.get(pair, 0) + step
+        assert abs(sum(own[who].values())) <= 1
+    assert abs(sum(study.values())) <= sum(number % 2 for number in stops)
