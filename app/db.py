@@ -4,6 +4,7 @@ A request that writes gets its session with `scope="function"`: FastAPI would ot
 left, and a failed commit would have been acknowledged.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 10_000
+# Longer than any queue of writers; only a transaction inside another one would ever wait it out.
+_LONGEST_QUEUE_S = 60.0
 
 
 def connect(url: str) -> Engine:
@@ -24,6 +27,7 @@ def connect(url: str) -> Engine:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20)
+    engine.update_execution_options(sqlite_queue=threading.Lock())
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -38,8 +42,25 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     # Deferred, a transaction that reads and then writes fails at once behind another writer; immediate, it waits.
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    if turn := options.get("sqlite_turn"):
+        turn.take()
+    connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+class _Turn:
+    """A writer's place in the queue of its process: SQLite lets its waiters try by luck, and some would never win."""
+
+    def __init__(self, queue: threading.Lock) -> None:
+        self.queue, self.taken = queue, False
+
+    def take(self) -> None:
+        self.taken = self.taken or self.queue.acquire(timeout=_LONGEST_QUEUE_S)
+
+    def give_back(self) -> None:
+        if self.taken:
+            self.taken = False
+            self.queue.release()
 
 
 @contextmanager
@@ -52,9 +73,16 @@ def reading(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """A session whose work is committed when the block ends, and rolled back when it raises."""
-    with Session(engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False) as session:
-        yield session
-        session.commit()
+    queue = engine.get_execution_options().get("sqlite_queue")
+    turn = _Turn(queue) if queue is not None else None
+    writer = engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_turn=turn)
+    try:
+        with Session(writer, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+    finally:
+        if turn is not None:
+            turn.give_back()
 
 
 def _read_session(request: Request) -> Iterator[Session]:
