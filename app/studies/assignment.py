@@ -36,7 +36,7 @@ class Slot:
 class Leans:
     """How often the alphabetically first arm stood left, less how often right, per pair.
 
-    `own` counts what one annotator judged, skipped or has in hand, `study` what is judged or in hand of everybody.
+    Counted is what is judged or in hand: `own` that of one annotator, `study` that of everybody.
     """
 
     own: Mapping[str, int] = field(default_factory=dict)

@@ -29,18 +29,16 @@ from models import (
 
 def holds_a_place(study: Study, now: datetime) -> ColumnElement[bool]:
     """Tell in SQL whether a presentation of `study` is judged or in hand."""
-    held = and_(
-        col(Presentation.study_id) == study.id,
-        or_(col(Presentation.state) == PresentationState.SUBMITTED, _in_hand(now)),
-    )
+    held = and_(col(Presentation.study_id) == study.id, _counts(now))
     if study.withdrawal == WithdrawalPolicy.KEEP:
         return held
     gone = select(Membership.user_id).where(Membership.study_id == study.id, Membership.state == MemberState.WITHDRAWN)
     return and_(held, col(Presentation.annotator_id).not_in(gone))
 
 
-def _in_hand(now: datetime) -> ColumnElement[bool]:
-    return and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
+def _counts(now: datetime) -> ColumnElement[bool]:
+    in_hand = and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
+    return or_(col(Presentation.state) == PresentationState.SUBMITTED, in_hand)
 
 
 def open_slots(session: Session, study: Study, annotator_id: str, now: datetime) -> list[Slot]:
@@ -132,7 +130,7 @@ def places_left(session: Session, study: Study, item_id: str, pair_id: str, now:
 
 
 def leans_of(session: Session, study: Study, annotator_id: str, now: datetime, *, special: bool) -> Leans:
-    """Count how the sides lean, for one annotator over what they judged, skipped or have in hand, and for everybody.
+    """Count how the sides lean, for one annotator over what they judged or have in hand, and for everybody.
 
     Regular pairs and the special one are balanced apart, since only regular items are results.
     """
@@ -143,10 +141,7 @@ def leans_of(session: Session, study: Study, annotator_id: str, now: datetime, *
     of_them = and_(
         col(Presentation.study_id) == study.id,
         col(Presentation.annotator_id) == annotator_id,
-        or_(
-            col(Presentation.state).in_((PresentationState.SUBMITTED, PresentationState.SKIPPED)),
-            _in_hand(now),
-        ),
+        _counts(now),
     )
     return Leans(
         own=_leans(session, of_them, leading),
