@@ -61,9 +61,9 @@ def simulate_into(
 ) -> Counts:
     """Judge all that a study asks for, with `annotators` new robots, and return what was written.
 
-    Every regular item and pair gets exactly its overlap; nobody gets an item twice unless the study repeats items;
-    the sides of each annotator differ by at most one. A share of `drafts` saves a draft first, one of `edits` changes
-    its answer later. Raises ValueError where there are too few annotators for the overlap.
+    Every regular item and pair is given out exactly as often as its overlap, skips among them; nobody gets an item
+    twice unless the study repeats items; the sides of each annotator differ by at most one. A share of `drafts` saves
+    a draft first, one of `edits` changes its answer later. Raises ValueError where annotators are too few.
     """
     members = add_annotators(session, study, annotators)
     written = {Presentation: 0, Revision: 0, Span: 0, Evidence: 0, EvidenceAnswer: 0}

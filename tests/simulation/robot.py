@@ -97,7 +97,7 @@ def persona(truth: Truth, pid: str) -> Persona:
 
 
 def answer_of(truth: Truth, pid: str, shown: Shown, questions: Questions, *, edit: int = 0) -> dict[str, Any]:
-    """Draw a complete answer to one item; `edit` counts second thoughts, each drawn anew.
+    """Draw a complete answer to one item; `edit` counts second thoughts, each drawn anew, none a skip.
 
     Spans carry no evidence: `judge_evidence` adds it once the instances are known.
     """
@@ -120,7 +120,7 @@ def answer_of(truth: Truth, pid: str, shown: Shown, questions: Questions, *, edi
         "active_ms": int(seconds * 1_000),
         "wall_ms": int(seconds * 1_300),
     }
-    if draw.random() < truth.skips:
+    if draw.random() < truth.skips and not edit:
         return answer | {"preference": "cannot_judge", "skip_reason": "Nothing I know about.", "spans": []}
     lean = _lean(truth, who, shown, draw)
     answer["preference"] = _preference(truth, shown, lean, draw)
