@@ -420,7 +420,7 @@ def run(monkeypatch, tmp_path, migrated_file, make_desk, *, examples, steps):
 def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkeypatch, tmp_path, migrated_file):
     taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, Functions), examples=200, steps=51)
     assert taken.total() >= 9_000
-    assert min(taken[name] for name in RULES) >= 100
+    assert min(taken[name] for name in RULES) >= 20
 
 
 @pytest.mark.timeout(600)
