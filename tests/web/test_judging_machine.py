@@ -1,5 +1,6 @@
 """Ten thousand steps of handing out, saving, leaving and restarting on a real SQLite file, checked after every one."""
 
+import hashlib
 import itertools
 import shutil
 import sqlite3
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
 
 from app.db import writing
 from app.judging import desk_routes, save_routes
-from models import Role, StudyState, WithdrawalPolicy
+from models import Role, StudyState, WithdrawalPolicy, base
 from tests.factories import fill_study, make_member, make_study, make_user
 from tests.simulation.desks import LEASE, Clock, Functions, Pages
 from tests.web.judging_help import an_answer
@@ -47,6 +48,7 @@ class Judging(RuleBasedStateMachine):
     folder = None
     steps: ClassVar = Counter()
     numbers = itertools.count()
+    ids = None
 
     @initialize(
         arms=st.sampled_from([("lft", "sft"), ("base", "lft", "sft")]),
@@ -56,6 +58,7 @@ class Judging(RuleBasedStateMachine):
         policy=st.sampled_from(list(WithdrawalPolicy)),
     )
     def open_a_study(self, arms, overlap, repeat, limit, policy):
+        self.ids.seek(0)
         self.path = shutil.copy(self.empty_file, self.folder / f"{next(self.numbers)}.db")
         self.clock = Clock(START)
         self.desk = type(self).make_desk(self.path, self.clock)
@@ -210,8 +213,8 @@ class Judging(RuleBasedStateMachine):
         self.step("stale")
         user, token = self.pick(pick)
         newest = self.newest(token)
-        for base in {newest - 1, newest + 1} - {-1}:
-            answer = self.answer(token) | {"base_revision": base}
+        for since in {newest - 1, newest + 1} - {-1}:
+            answer = self.answer(token) | {"base_revision": since}
             assert self.desk.save(user, token, "draft", answer)[0] == 409
         assert self.newest(token) == newest
 
@@ -397,9 +400,23 @@ class Judging(RuleBasedStateMachine):
         ) == [(0,)]
 
 
+class SameIds:
+    """Ids that say nothing of their order, the same ones in every example."""
+
+    def seek(self, number):
+        self.number = number
+
+    def token_hex(self, length):
+        self.number += 1
+        return hashlib.sha256(str(self.number).encode()).hexdigest()[: 2 * length]
+
+
 def run(monkeypatch, tmp_path, migrated_file, make_desk, *, examples, steps):
     class Here(Judging):
-        empty_file, folder, steps = migrated_file, tmp_path, Counter()
+        empty_file, folder, steps, ids = migrated_file, tmp_path, Counter(), SameIds()
+
+    # Items are drawn by their ids, so a run can be repeated only with the same ones.
+    monkeypatch.setattr(base, "secrets", Here.ids)
 
     Here.make_desk = staticmethod(make_desk)
     run_state_machine_as_test(
@@ -418,7 +435,7 @@ def run(monkeypatch, tmp_path, migrated_file, make_desk, *, examples, steps):
 
 @pytest.mark.timeout(1_200)
 def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkeypatch, tmp_path, migrated_file):
-    taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, Functions), examples=200, steps=51)
+    taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, Functions), examples=216, steps=51)
     assert taken.total() >= 9_000
     assert min(taken[name] for name in RULES) >= 20
 
@@ -432,7 +449,7 @@ def test_a_thousand_steps_over_http_break_nothing(monkeypatch, tmp_path, migrate
             return Pages(path, clock, app, started.portal)
 
         own = app.state.database
-        taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, desk), examples=23, steps=51)
+        taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, desk), examples=27, steps=51)
         app.state.database = own
     assert taken.total() >= 1_000
 
