@@ -71,6 +71,16 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Session]:
+    """A session for queries only that sees one state of the database from its first query on, whoever writes."""
+    # A transaction of SQLite in WAL mode is a snapshot by itself; elsewhere it has to be asked for.
+    if engine.dialect.name != "sqlite":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with reading(engine) as session:
+        yield session
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """A session whose work is committed when the block ends, and rolled back when it raises."""
     queue = engine.get_execution_options().get("sqlite_queue")

@@ -10,6 +10,7 @@ from app.cli import (
     checkpoints,
     database,
     demo,
+    exports,
     finetune,
     people,
     provenance,
@@ -28,7 +29,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (serve, demo, checkpoints, provenance, finetune, studies, borrowing, people):
+for module in (serve, demo, checkpoints, provenance, finetune, studies, exports, borrowing, people):
     module.add_to(cli)
 cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
 cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")

@@ -1,25 +1,18 @@
-"""The tables of a study's export: columns with their meaning, written as CSV or JSON Lines.
+"""The tables of a study's export: columns with their meaning and kind, written as CSV or JSON Lines.
 
 Pure. The column tuples drive the files, `docs/export.md` and the tests.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from app.cells import as_text, csv_line
-
-
-class Column(NamedTuple):
-    """One column and what it promises."""
-
-    name: str
-    meaning: str
-
+from app.results.answer_columns import PRESENTATIONS, RESPONSES, TRACES
+from app.results.column import Column
+from app.results.records import csv_record, json_record
 
 PREFERENCES = (
     Column("study_id", "Opaque id of the study."),
-    Column("study_version", "Version of the study when exported; 1 at first."),
+    Column("study_version", "Version of the study when exported; 1 at first.", "int"),
     Column("item_id", "Opaque id of the prompt within the study."),
     Column("presentation_id", "Opaque id of this item and pair as shown to this annotator; joins the tables."),
     Column("annotator_pid", "Pseudonym of the annotator, one per study."),
@@ -36,21 +29,25 @@ PREFERENCES = (
     ),
     Column("preference_raw", "What was answered: left, right, tie_good, tie_bad or cannot_judge."),
     Column("preference_model", "The preferred arm's name, `tie` for both kinds of tie, empty for cannot_judge."),
-    Column("strength", "How much better: 1 slightly, 2 clearly, 3 much; empty for ties and where it was not asked."),
-    Column("revision", "Number of the revision that counts: the last one submitted. Drafts are numbered too."),
+    Column(
+        "strength", "How much better: 1 slightly, 2 clearly, 3 much; empty for ties and where it was not asked.", "int"
+    ),
+    Column("revision", "Number of the revision that counts: the last one submitted. Drafts are numbered too.", "int"),
     Column("first_preference", "preference_raw of the first submitted revision, to tell what was changed later."),
-    Column("created_at", "When the item was handed to the annotator, UTC, ISO 8601."),
-    Column("submitted_at", "When the revision that counts was submitted, UTC, ISO 8601."),
-    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds."),
-    Column("wall_ms", "Milliseconds the page was open, over all visits."),
-    Column("skipped", "true where preference_raw is cannot_judge."),
+    Column("created_at", "When the item was handed to the annotator, UTC, ISO 8601.", "time"),
+    Column("submitted_at", "When the revision that counts was submitted, UTC, ISO 8601.", "time"),
+    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds.", "int"),
+    Column("wall_ms", "Milliseconds the page was open, over all visits.", "int"),
+    Column("skipped", "true where preference_raw is cannot_judge.", "bool"),
     Column("skip_reason", "Why it could not be judged, in the annotator's words."),
-    Column("flagged", "true where the annotator flagged the item for the researcher."),
+    Column("flagged", "true where the annotator flagged the item for the researcher.", "bool"),
     Column("comment", "The annotator's comment."),
-    Column("recognised_model", "true where the annotator believes to have recognised a model."),
-    Column("guideline_version", "Version of the guidelines in view when the revision was submitted."),
+    Column("recognised_model", "true where the annotator believes to have recognised a model.", "bool"),
+    Column("guideline_version", "Version of the guidelines in view when the revision was submitted.", "int"),
     Column("app_version", "Version of Tuneshift that stored the revision."),
-    Column("excluded", "true where an exclusion rule takes the judgment out of the results; false without rules."),
+    Column(
+        "excluded", "true where an exclusion rule takes the judgment out of the results; false without rules.", "bool"
+    ),
     Column(
         "exclusion_reason",
         "The rules that exclude it, named as in exclusions.csv, oldest first, separated by semicolons; empty for none.",
@@ -65,7 +62,7 @@ RATINGS = (
     Column("side", "left (A) or right (B)."),
     Column("model", "Name of the arm on that side."),
     Column("dimension", "What was rated, by the name the study gives it; helpfulness, clarity and so on by default."),
-    Column("value", "1 (worst) to 5 (best)."),
+    Column("value", "1 (worst) to 5 (best).", "int"),
 )
 
 HALLUCINATIONS = (
@@ -74,8 +71,8 @@ HALLUCINATIONS = (
     Column("item_id", "Opaque id of the prompt within the study."),
     Column("side", "left (A) or right (B)."),
     Column("model", "Name of the arm on that side."),
-    Column("start", "First Unicode code point of the span in the response's stored text, 0-based."),
-    Column("end", "One past the last code point; text[start:end] is the quote."),
+    Column("start", "First Unicode code point of the span in the response's stored text, 0-based.", "int"),
+    Column("end", "One past the last code point; text[start:end] is the quote.", "int"),
     Column("quote", "The marked text, taken from the stored response."),
     Column("prefix", "Up to 32 code points before it."),
     Column("suffix", "Up to 32 code points after it."),
@@ -85,18 +82,20 @@ HALLUCINATIONS = (
         "causal",
         "true where a retrieved instance was judged borrowed; false where instances were judged, or none of these was "
         "answered, and no retrieved one was judged borrowed; null where nothing was said of the instances.",
+        "bool",
     ),
     Column(
         "evidence_instance_id",
         "Id, in its tuning set, of the instance the span was attributed to: of those judged borrowed the first one "
         "shown, retrieved ones before decoys; null where none was.",
     ),
-    Column("evidence_is_decoy", "Whether that instance was a decoy; null where none was judged borrowed."),
+    Column("evidence_is_decoy", "Whether that instance was a decoy; null where none was judged borrowed.", "bool"),
     Column("note", "The annotator's note."),
     Column(
         "shift",
         "How many tokens that overlap the span are unshifted, marginal, shifted, and n in all, with the reference "
         "they were compared to; null where the response has no trace.",
+        "json",
     ),
 )
 
@@ -106,18 +105,30 @@ EVIDENCE = (
     Column("item_id", "Opaque id of the prompt within the study."),
     Column("side", "left (A) or right (B)."),
     Column("model", "Name of the arm on that side."),
-    Column("start", "First Unicode code point of the span in the response's stored text; joins hallucinations.jsonl."),
-    Column("end", "One past the last code point."),
-    Column("place", "Where the instance stood among those shown beside the span; 1 is the first."),
+    Column(
+        "start",
+        "First Unicode code point of the span in the response's stored text; joins hallucinations.jsonl.",
+        "int",
+    ),
+    Column("end", "One past the last code point.", "int"),
+    Column("place", "Where the instance stood among those shown beside the span; 1 is the first.", "int"),
     Column("tuning_set_sha256", "SHA-256 of the tuning set's file, hexadecimal."),
     Column("instance_id", "Id of the instance in its tuning set."),
-    Column("is_decoy", "true where the instance was drawn as a decoy; false where it was retrieved for the span."),
+    Column(
+        "is_decoy", "true where the instance was drawn as a decoy; false where it was retrieved for the span.", "bool"
+    ),
     Column("origin", "How a retrieved one was found, verbatim or nearest; empty for a decoy."),
-    Column("score", "The search's score of a retrieved one; null for a decoy, and where the search gave none."),
-    Column("opened", "How often the annotator opened it to read it whole; short ones need no opening."),
-    Column("marked", "true where the judgment marks this span; false where the mark was taken back or moved."),
+    Column(
+        "score", "The search's score of a retrieved one; null for a decoy, and where the search gave none.", "float"
+    ),
+    Column("opened", "How often the annotator opened it to read it whole; short ones need no opening.", "int"),
+    Column("marked", "true where the judgment marks this span; false where the mark was taken back or moved.", "bool"),
     Column("verdict", "borrowed, similar or unrelated; null where the judgment says nothing of the instance."),
-    Column("none_of_these", "true where the annotator answered that the span was borrowed from none of those shown."),
+    Column(
+        "none_of_these",
+        "true where the annotator answered that the span was borrowed from none of those shown.",
+        "bool",
+    ),
 )
 
 ACCEPTABILITY = (
@@ -126,7 +137,7 @@ ACCEPTABILITY = (
     Column("item_id", "Opaque id of the prompt within the study."),
     Column("side", "left (A) or right (B)."),
     Column("model", "Name of the arm on that side."),
-    Column("acceptable", "true where the annotator found the response acceptable by itself."),
+    Column("acceptable", "true where the annotator found the response acceptable by itself.", "bool"),
 )
 
 GOLD = (
@@ -136,23 +147,25 @@ GOLD = (
     Column("prompt", "The prompt of the gold item."),
     Column("expected", "The answer expected: the side on which the better response stood, tie_good or tie_bad."),
     Column("preference_raw", "What was answered: left, right, tie_good, tie_bad or cannot_judge."),
-    Column("right", "true where both agree; to be unable to judge a gold item counts as wrong."),
-    Column("revision", "Number of the revision that counts: the last one submitted."),
-    Column("submitted_at", "When the revision that counts was submitted, UTC, ISO 8601."),
-    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds."),
+    Column("right", "true where both agree; to be unable to judge a gold item counts as wrong.", "bool"),
+    Column("revision", "Number of the revision that counts: the last one submitted.", "int"),
+    Column("submitted_at", "When the revision that counts was submitted, UTC, ISO 8601.", "time"),
+    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds.", "int"),
 )
 
 ANNOTATORS = (
     Column("annotator_pid", "Pseudonym of the annotator, one per study; joins the other tables."),
     Column("state", "active, paused or withdrawn."),
-    Column("joined_at", "When they joined the study, UTC, ISO 8601."),
-    Column("judgments", "Their rows in preferences.csv."),
-    Column("excluded", "How many of these are excluded."),
-    Column("recognised_model", "Whether they recognised a model, as asked at the end; empty where not answered."),
+    Column("joined_at", "When they joined the study, UTC, ISO 8601.", "time"),
+    Column("judgments", "Their rows in preferences.csv.", "int"),
+    Column("excluded", "How many of these are excluded.", "int"),
+    Column(
+        "recognised_model", "Whether they recognised a model, as asked at the end; empty where not answered.", "bool"
+    ),
     Column("recognised_guess", "What they believe to have recognised it by, or as, as asked at the end."),
     Column("exit_comment", "Their comment at the end."),
-    Column("comprehension_attempts", "Tries at the comprehension check; 0 where there is none."),
-    Column("comprehension_passed", "Whether one of these tries passed; empty without tries."),
+    Column("comprehension_attempts", "Tries at the comprehension check; 0 where there is none.", "int"),
+    Column("comprehension_passed", "Whether one of these tries passed; empty without tries.", "bool"),
     Column(
         "external_id",
         "What the recruiting platform calls them; empty unless the download asks for it with external_ids.",
@@ -170,11 +183,15 @@ EXCLUSIONS = (
     Column("meaning", "The rule in words."),
     Column("reason", "Why it was added, in the researcher's words."),
     Column("created_by", "Name of who added it."),
-    Column("created_at", "When it was added, UTC, ISO 8601."),
+    Column("created_at", "When it was added, UTC, ISO 8601.", "time"),
     Column("revoked_by", "Name of who took it back; empty while it holds."),
-    Column("revoked_at", "When it was taken back, UTC, ISO 8601; empty while it holds."),
-    Column("judgments", "The rows of preferences.csv it meets by itself at the time of the export, also when revoked."),
-    Column("annotators", "The annotators these judgments come from."),
+    Column("revoked_at", "When it was taken back, UTC, ISO 8601; empty while it holds.", "time"),
+    Column(
+        "judgments",
+        "The rows of preferences.csv it meets by itself at the time of the export, also when revoked.",
+        "int",
+    ),
+    Column("annotators", "The annotators these judgments come from.", "int"),
 )
 
 REVISIONS = (
@@ -185,24 +202,24 @@ REVISIONS = (
     Column("model_left", "Name of the arm shown left, as A."),
     Column("model_right", "Name of the arm shown right, as B."),
     Column("state", "submitted, skipped, leased or expired: where the presentation stands."),
-    Column("revision", "Number of the revision, from 1."),
+    Column("revision", "Number of the revision, from 1.", "int"),
     Column("kind", "draft or submitted; the last submitted one is the judgment."),
-    Column("saved_at", "When the revision was stored, UTC, ISO 8601."),
+    Column("saved_at", "When the revision was stored, UTC, ISO 8601.", "time"),
     Column("preference", "left, right, tie_good, tie_bad or cannot_judge; null in a draft without one."),
-    Column("strength", "1 slightly, 2 clearly, 3 much; null otherwise."),
-    Column("ratings", "An object of left and right, each an object of dimension and value."),
-    Column("acceptability", "An object of left and right, each true or false; empty where it was not asked."),
-    Column("spans", "The marked spans, each with side, start, end, quote, type, severity and note."),
+    Column("strength", "1 slightly, 2 clearly, 3 much; null otherwise.", "int"),
+    Column("ratings", "An object of left and right, each an object of dimension and value.", "json"),
+    Column("acceptability", "An object of left and right, each true or false; empty where it was not asked.", "json"),
+    Column("spans", "The marked spans, each with side, start, end, quote, type, severity and note.", "json"),
     Column("comment", "The annotator's comment."),
-    Column("flagged", "true where the annotator flagged the item."),
+    Column("flagged", "true where the annotator flagged the item.", "bool"),
     Column("skip_reason", "Why it could not be judged."),
-    Column("recognised_model", "true where the annotator believes to have recognised a model."),
+    Column("recognised_model", "true where the annotator believes to have recognised a model.", "bool"),
     Column("recognised_guess", "What they believe to have recognised it by, or as."),
-    Column("reading", "How far each side was read, 0 to 1, and first_view_ms; empty where unknown."),
+    Column("reading", "How far each side was read, 0 to 1, and first_view_ms; empty where unknown.", "json"),
     Column("edit_reason", "Why a submitted answer was changed."),
-    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds."),
-    Column("wall_ms", "Milliseconds the page was open, over all visits."),
-    Column("guideline_version", "Version of the guidelines in view."),
+    Column("active_ms", "Milliseconds with the page visible, focused, and used within the last 30 seconds.", "int"),
+    Column("wall_ms", "Milliseconds the page was open, over all visits.", "int"),
+    Column("guideline_version", "Version of the guidelines in view.", "int"),
     Column("app_version", "Version of Tuneshift that stored the revision."),
 )
 
@@ -212,13 +229,13 @@ LEAK_FLAGS = (
     Column("model", "Name of the arm whose response was flagged."),
     Column("response_sha256", "SHA-256 of the response's text in UTF-8, hexadecimal."),
     Column("kind", "self_identification, house_style, template, truncation or sameness."),
-    Column("start", "First Unicode code point of the flag in the stored text, 0-based."),
-    Column("end", "One past the last code point; equal to start for a flag on the whole response."),
+    Column("start", "First Unicode code point of the flag in the stored text, 0-based.", "int"),
+    Column("end", "One past the last code point; equal to start for a flag on the whole response.", "int"),
     Column("quote", "The flagged text; empty for a flag on the whole response."),
     Column("detail", "Why it was flagged, in words."),
     Column("decision", "undecided, keep, redact (masked in the page) or exclude (the response is shown to nobody)."),
     Column("decided_by", "Opaque id of the researcher who decided; empty while undecided."),
-    Column("decided_at", "When it was decided, UTC, ISO 8601."),
+    Column("decided_at", "When it was decided, UTC, ISO 8601.", "time"),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {
@@ -232,26 +249,74 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "exclusions.csv": EXCLUSIONS,
     "revisions.jsonl": REVISIONS,
     "leak_flags.csv": LEAK_FLAGS,
+    "presentations.csv": PRESENTATIONS,
+    "responses.jsonl": RESPONSES,
+    "traces.jsonl": TRACES,
+}
+"""The tables, each under the file name it is known by; every one is also offered in the other `FORMATS`."""
+
+MEANINGS: dict[str, str] = {
+    "preferences": "One row per judgment of a regular item: the last revision submitted. Excluded ones are marked.",
+    "ratings": "One row per rating of these judgments.",
+    "hallucinations": "One row per marked span of these judgments.",
+    "evidence": "One row per tuning-set instance shown beside a span of these judgments.",
+    "acceptability": "One row per response that was called acceptable or not.",
+    "gold": "One row per gold item an annotator answered; gold items are no results.",
+    "annotators": "One row per annotator, by pseudonym.",
+    "exclusions": "One row per exclusion rule ever added, revoked ones too.",
+    "revisions": "One row per saved version of an answer, drafts too; append-only.",
+    "leak_flags": "One row per place in a response that may tell who wrote it.",
+    "presentations": "One row per item and pair ever handed to somebody, whatever became of it.",
+    "responses": "One row per response of the study, shown or not.",
+    "traces": "One row per trace of these responses; what is said per token is a list.",
 }
 
+FORMATS = ("csv", "jsonl", "parquet")
 
-def write_table(table: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Turn rows into the lines of a table of `TABLES`, one at a time; a row must have exactly its columns."""
-    names = [column.name for column in TABLES[table]]
-    if table.endswith(".csv"):
-        yield csv_line(names)
-        yield from (csv_line(_values(row, names)) for row in rows)
-        return
+COLUMNS: dict[str, tuple[Column, ...]] = {name.partition(".")[0]: columns for name, columns in TABLES.items()}
+"""The columns of every table by its bare name."""
+
+FILES: dict[str, str] = {f"{table}.{form}": table for table in COLUMNS for form in FORMATS}
+"""Every file of tables an export offers, with the table it holds."""
+
+
+def write_table(file: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Turn rows into the lines of a CSV or JSON Lines file of `FILES`, one at a time.
+
+    A row must have exactly the columns of its table.
+    """
+    columns = COLUMNS[FILES[file]]
+    if file.endswith(".csv"):
+        yield csv_header(columns)
+    line = line_writer(file)
     for row in rows:
-        yield json_line(dict(zip(names, _values(row, names), strict=True)))
+        yield line(values_of(row, columns))
 
 
-def _values(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-    if row.keys() != set(names):
-        raise ValueError(f"a row and its columns disagree about {sorted(row.keys() ^ set(names))}")
-    return [row[name] for name in names]
+def csv_header(columns: Sequence[Column]) -> str:
+    """Write the first line of a CSV file."""
+    return csv_record(["text"] * len(columns))([column.name for column in columns])
 
 
-def json_line(row: Mapping[str, Any]) -> str:
-    """Write one JSON Lines record, exact: nothing is escaped against spreadsheets here."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=as_text) + "\n"
+def line_writer(file: str) -> Callable[[Sequence[Any]], str]:
+    """Return what turns the values of a row into a line of a CSV or JSON Lines file of `FILES`."""
+    columns = COLUMNS[FILES[file]]
+    if file.endswith(".csv"):
+        return csv_record([column.kind for column in columns])
+    names = [column.name for column in columns]
+    return lambda values: json_record(dict(zip(names, values, strict=True)))
+
+
+def values_of(row: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
+    """List a row's values in the order of the columns. Raises ValueError when the two disagree."""
+    if len(row) != len(columns):
+        raise _disagreement(row, columns)
+    try:
+        return [row[column.name] for column in columns]
+    except KeyError as error:
+        raise _disagreement(row, columns) from error
+
+
+def _disagreement(row: Mapping[str, Any], columns: Sequence[Column]) -> ValueError:
+    differing = sorted(row.keys() ^ {column.name for column in columns})
+    return ValueError(f"a row and its columns disagree about {differing}")

@@ -45,7 +45,16 @@ def _spans(session: Session, item_id: str) -> dict[str, list[dict[str, Any]]]:
     )
     found: dict[str, list[dict[str, Any]]] = {}
     for span in session.exec(query).all():
-        kept = span.model_dump(include={"side", "start", "end", "quote", "type", "severity", "note"})
+        # Written out in this order: that of a set would change from one process to the next.
+        kept = {
+            "side": span.side.value,
+            "start": span.start,
+            "end": span.end,
+            "quote": span.quote,
+            "type": span.type,
+            "severity": span.severity.value,
+            "note": span.note,
+        }
         found.setdefault(span.revision_id, []).append(kept)
         session.expunge(span)
     return found

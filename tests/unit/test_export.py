@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cells import FORMULA_STARTS, as_text, csv_line, raw_cell, safe_cell, utc_text
-from app.results.export import TABLES, json_line, write_table
+from app.results.export import TABLES, write_table
+from app.results.records import json_record
 from app.results.spans import span_shift
 from app.settings import ROOT
 from app.shift.classes import ShiftClass
@@ -74,7 +75,7 @@ def test_timestamps_are_utc_with_milliseconds():
 
 
 def test_json_lines_are_exact():
-    line = json_line({"quote": "=1\r\n🍞\u2028", "shift": None})
+    line = json_record({"quote": "=1\r\n🍞\u2028", "shift": None})
     assert json.loads(line) == {"quote": "=1\r\n🍞\u2028", "shift": None}
     assert line.count("\n") == 1
 
@@ -108,6 +109,13 @@ CONTRACT = {
     "revisions.jsonl": "presentation_id annotator_pid item_id item_kind model_left model_right state revision kind "
     "saved_at preference strength ratings acceptability spans comment flagged skip_reason recognised_model "
     "recognised_guess reading edit_reason active_ms wall_ms guideline_version app_version",
+    "presentations.csv": "presentation_id annotator_pid item_id item_kind model_left model_right response_left_sha256 "
+    "response_right_sha256 side_order_key state created_at submitted_at",
+    "responses.jsonl": "item_id item_kind model response_sha256 prompt text checkpoint origin finish tokens "
+    "token_ids_sha256 run withheld leaks created_at",
+    "traces.jsonl": "item_id item_kind model response_sha256 checkpoint reference base_prompt engine engine_version "
+    "dtype kl_kind border_width n unshifted marginal shifted mean_kl_tuned_base mean_kl_base_tuned text_lengths "
+    "token_ids base_ranks tuned_ranks classes base_logprobs tuned_logprobs kl_tuned_base kl_base_tuned near_border",
 }
 
 

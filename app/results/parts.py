@@ -1,0 +1,10 @@
+"""What else goes into the zip of an export: files made from a snapshot of a study, as names and contents."""
+
+from collections.abc import Callable, Iterator
+
+from sqlmodel import Session
+
+from models import Study
+
+PARTS: tuple[Callable[[Session, Study], Iterator[tuple[str, bytes]]], ...] = ()
+"""Each yields names within the zip and contents; the same state must give the same bytes."""
