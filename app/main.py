@@ -43,7 +43,9 @@ from app.provenance import routes as provenance
 from app.provenance.borrowing_jobs import BorrowingJobs
 from app.provenance.store import Indexes
 from app.responses import routes as responses
+from app.results import build_routes as exports
 from app.results import routes as results
+from app.results.build_jobs import Exports
 from app.settings import Settings, load_secret
 from app.share import routes as share
 from app.studies import generation_routes as generation
@@ -88,6 +90,7 @@ _ROUTERS = (
     judging.router,
     saving.router,
     evidence.router,
+    exports.router,
     results.router,
     people.router,
     joining.router,
@@ -158,6 +161,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
     app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
+    app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
     probing = asyncio.create_task(_probe_adapters(app.state.engines))
     try:
         yield
@@ -167,6 +171,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.generations.aclose()
         await run_in_threadpool(app.state.imports.close)
         await run_in_threadpool(app.state.borrowing.close)
+        await run_in_threadpool(app.state.exports.close)
         await run_in_threadpool(app.state.indexes.close)
         if given is None:
             await app.state.engines.aclose()

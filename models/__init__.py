@@ -2,6 +2,7 @@
 
 from models.account import GUEST_DOMAIN, ComprehensionAttempt, ExitAnswer, Invite, Membership, MemberState, Role, User
 from models.comparison import BasePrompt, Comparison, ComparisonColumn, RunState
+from models.export import Export, ExportState
 from models.judgment import (
     Evidence,
     EvidenceAnswer,
@@ -54,6 +55,8 @@ __all__ = [
     "EvidenceVerdict",
     "Exclusion",
     "ExitAnswer",
+    "Export",
+    "ExportState",
     "FileState",
     "GenerationRun",
     "GenerationState",

@@ -102,7 +102,10 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/studies/{study_id}/guidelines"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/try"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/state"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/export"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/export"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/exports/{export_id}"): Access.RESEARCHER,
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/monitor/release"): Access.RESEARCHER,

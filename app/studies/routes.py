@@ -11,7 +11,6 @@ from app.accounts.access import CurrentUser
 from app.db import ReadSession, reading, writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
-from app.results.export import TABLES
 from app.studies.coverage import arm_coverage, missing_responses, pair_progress
 from app.studies.drafts import regular_items
 from app.studies.presets import PRESETS
@@ -81,7 +80,6 @@ def _study_page(request: Request, session: Session, study: Study) -> Response:
         annotators=session.exec(select(func.count()).where(Membership.study_id == study.id)).one(),
         actions=[(state.value, _ACTIONS[state]) for state in TRANSITIONS[study.state]],
         leaks=named_arms(f"{study.name}\n{study.guidelines}", arms),
-        tables=TABLES,
         can_delete=study.state is StudyState.DRAFT and not has_judgments(session, study),
     )
 

@@ -8,7 +8,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 # Exports leave in small pieces and go on for long; flushing a compressor after each costs more than it saves.
-_EXPORTS = ("text/csv", "application/x-ndjson", "application/jsonl", "application/octet-stream")
+_EXPORTS = (
+    "text/csv", "application/x-ndjson", "application/jsonl", "application/octet-stream", "application/zip",
+    "application/vnd.apache.parquet",
+)  # fmt: skip
 _LEVEL = 5
 _MINIMUM_BYTES = 1024
 

@@ -68,6 +68,27 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_exitanswer_user_id_user')),
     sa.PrimaryKeyConstraint('study_id', 'user_id', name=op.f('pk_exitanswer'))
     )
+    op.create_table('export',
+    sa.Column('id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('study_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('state', sa.Enum('running', 'done', 'failed', name='exportstate', native_enum=False, create_constraint=True), nullable=False),
+    sa.Column('external_ids', sa.Boolean(), nullable=False),
+    sa.Column('done', sa.BigInteger(), nullable=False),
+    sa.Column('total', sa.BigInteger(), nullable=False),
+    sa.Column('message', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('fingerprint', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('sha256', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('bytes', sa.BigInteger(), nullable=False),
+    sa.Column('as_of', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('created_by', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('touched_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['created_by'], ['user.id'], name=op.f('fk_export_created_by_user')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_export'))
+    )
+    with op.batch_alter_table('export', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_export_study_id'), ['study_id'], unique=False)
+
     op.create_table('generationrun',
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('study_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -343,6 +364,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_generationrun_study_id'))
 
     op.drop_table('generationrun')
+    with op.batch_alter_table('export', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_export_study_id'))
+
+    op.drop_table('export')
     op.drop_table('exitanswer')
     with op.batch_alter_table('exclusion', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_exclusion_study_id'))

@@ -13,6 +13,8 @@ from models import (
     ComparisonColumn,
     Evidence,
     Exclusion,
+    Export,
+    ExportState,
     ImportState,
     Invite,
     Role,
@@ -118,12 +120,15 @@ EXPECTED = {
     ("GET", "/studies/{study_id}/guidelines"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/try"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/state"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/export"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/export"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/export/{table}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/generation"): Expected(SIGN_IN, 403, 404, 200),
     # The study of this test lacks no response.
     ("POST", "/studies/{study_id}/generation/start"): Expected(401, 403, 404, 409),
     ("POST", "/studies/{study_id}/generation/retry"): Expected(401, 403, 404, 409),
     ("POST", "/studies/{study_id}/generation/stop"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/exports/{export_id}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Expected(SIGN_IN, 403, 404, 200),
@@ -198,6 +203,11 @@ def place(app, database, study, alice, bob, annotator, researcher):
         session.flush()
         evidence = Evidence(**where, place=1, set_id=seen.id, position=0, is_decoy=False)
         session.add(evidence)
+        export = Export(study_id=study.id, state=ExportState.DONE, fingerprint="e" * 64)
+        session.add(export)
+    file_of_export = app.state.exports.folder / study.id / f"{'e' * 64}.zip"
+    file_of_export.parent.mkdir(parents=True)
+    file_of_export.write_bytes(b"PK")
     values = {
         "token": token,
         "open_token": open_token,
@@ -214,6 +224,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "presentation_id": presentation,
         "evidence_id": evidence.id,
         "exclusion_id": exclusion.id,
+        "export_id": export.id,
     }
     forms = {
         "/checkpoints/check": {"name": "base"},
@@ -264,6 +275,7 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
         evidence_id=nobodys,
         exclusion_id=nobodys,
         pid=nobodys,
+        export_id=nobodys,
         table="preferences.csv",
     )
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
