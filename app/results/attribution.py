@@ -3,7 +3,7 @@
 Like the queries of judgments this meets what annotators may not know: which instances are decoys.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from models import (
     EvidenceAnswer,
     EvidenceOpening,
     EvidenceVerdict,
+    Presentation,
+    Revision,
     Side,
     Span,
     TuningInstance,
@@ -48,31 +50,85 @@ def attribution(judged: Sequence[Judged], *, none_of_these: bool) -> dict[str, A
     }
 
 
-def judged_beside(session: Session, span: Span) -> list[Judged]:
-    """Load the instances judged beside a span."""
+def judged_beside(session: Session, item_id: str) -> dict[str, list[Judged]]:
+    """Load the instances judged beside every span of an item, by span."""
     query = (
-        select(Evidence.place, Evidence.is_decoy, TuningInstance.instance_id, EvidenceAnswer.verdict)
+        select(  # type: ignore[call-overload]
+            EvidenceAnswer.span_id, Evidence.place, Evidence.is_decoy, TuningInstance.instance_id,
+            EvidenceAnswer.verdict,
+        )
         .join(EvidenceAnswer, col(EvidenceAnswer.evidence_id) == Evidence.id)
         .join(TuningInstance, _is_instance())
-        .where(EvidenceAnswer.span_id == span.id)
+        .join(Presentation, col(Presentation.id) == col(Evidence.presentation_id))
+        .where(Presentation.item_id == item_id)
+    )  # fmt: skip
+    found: dict[str, list[Judged]] = {}
+    for span_id, place, decoy, name, said in session.exec(query):
+        found.setdefault(span_id, []).append(Judged(place, decoy, name, EvidenceVerdict(said)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """All that was shown beside the spans of one item, and what was said of it."""
+
+    shown: Mapping[str, Sequence[Any]]
+    marked: Mapping[tuple[str, Side, int, int], tuple[str, bool]]
+    verdicts: Mapping[tuple[str, str], str]
+
+    def rows(self, presentation_id: str, revision_id: str) -> Iterator[tuple[Side, dict[str, Any]]]:
+        """Yield the side and the columns of every instance shown in a presentation, left first, by span and place.
+
+        What was said of it comes from the spans of one revision, the judgment.
+        """
+        for key, side, start, end, place, sha256, instance, decoy, origin, score, opened in self.shown.get(
+            presentation_id, ()
+        ):
+            span_id, none_of_these = self.marked.get((revision_id, side, start, end), ("", False))
+            yield (
+                side,
+                {
+                    "start": start,
+                    "end": end,
+                    "place": place,
+                    "tuning_set_sha256": sha256,
+                    "instance_id": instance,
+                    "is_decoy": decoy,
+                    "origin": origin,
+                    "score": score,
+                    "opened": opened,
+                    "marked": bool(span_id),
+                    "verdict": self.verdicts.get((span_id, key)),
+                    "none_of_these": none_of_these,
+                },
+            )
+
+
+def beside(session: Session, item_id: str) -> Beside | None:
+    """Load what was shown beside the spans of an item; None where nothing was."""
+    shown = _shown(session, item_id)
+    if not shown:
+        return None
+    of_item = (
+        select(Span.revision_id, Span.side, Span.start, Span.end, Span.id, Span.no_evidence)  # type: ignore[call-overload]
+        .join(Revision, col(Revision.id) == col(Span.revision_id))
+        .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
+        .where(Presentation.item_id == item_id)
+        .order_by(col(Span.position).desc(), col(Span.id).desc())
     )
-    return [Judged(place, decoy, name, EvidenceVerdict(said)) for place, decoy, name, said in session.exec(query)]
+    # Of two marks on the same characters the first one speaks: it comes last here.
+    marked = {tuple(key): (span_id, none) for *key, span_id, none in session.exec(of_item)}
+    answers = (
+        select(EvidenceAnswer.span_id, EvidenceAnswer.evidence_id, EvidenceAnswer.verdict)
+        .join(Evidence, col(Evidence.id) == col(EvidenceAnswer.evidence_id))
+        .join(Presentation, col(Presentation.id) == col(Evidence.presentation_id))
+        .where(Presentation.item_id == item_id)
+    )
+    verdicts = {(span_id, key): str(said) for span_id, key, said in session.exec(answers)}
+    return Beside(shown, marked, verdicts)
 
 
-def evidence_rows(session: Session, presentation_id: str, revision_id: str) -> Iterator[tuple[Side, dict[str, Any]]]:
-    """Yield the side and the columns of every instance shown in a presentation, left before right, by span and place.
-
-    What was said of it comes from the spans of one revision, the judgment.
-    """
-    spans = session.exec(select(Span).where(Span.revision_id == revision_id).order_by(col(Span.position).desc())).all()
-    # Of two marks on the same characters the first one speaks.
-    marked = {(span.side, span.start, span.end): span for span in spans}
-    verdicts = {
-        (answer.span_id, answer.evidence_id): answer.verdict.value
-        for answer in session.exec(
-            select(EvidenceAnswer).where(col(EvidenceAnswer.span_id).in_([span.id for span in spans]))
-        )
-    }
+def _shown(session: Session, item_id: str) -> dict[str, list[Any]]:
     openings = (
         select(func.count())
         .where(col(EvidenceOpening.evidence_id) == Evidence.id)
@@ -80,33 +136,20 @@ def evidence_rows(session: Session, presentation_id: str, revision_id: str) -> I
         .scalar_subquery()
     )
     query = (
-        select(Evidence, TuningSet.sha256, TuningInstance.instance_id, openings)
+        select(  # type: ignore[call-overload]
+            Evidence.presentation_id, Evidence.id, Evidence.side, Evidence.start, Evidence.end, Evidence.place,
+            TuningSet.sha256, TuningInstance.instance_id, Evidence.is_decoy, Evidence.origin, Evidence.score, openings,
+        )
         .join(TuningSet, col(TuningSet.id) == Evidence.set_id)
         .join(TuningInstance, _is_instance())
-        .where(Evidence.presentation_id == presentation_id)
+        .join(Presentation, col(Presentation.id) == col(Evidence.presentation_id))
+        .where(Presentation.item_id == item_id)
         .order_by(col(Evidence.side), col(Evidence.start), col(Evidence.end), col(Evidence.place))
-    )
-    for row, sha256, instance_id, opened in session.exec(query).all():
-        # An export reads millions; the session must not keep them.
-        session.expunge(row)
-        span = marked.get((row.side, row.start, row.end))
-        yield (
-            row.side,
-            {
-                "start": row.start,
-                "end": row.end,
-                "place": row.place,
-                "tuning_set_sha256": sha256,
-                "instance_id": instance_id,
-                "is_decoy": row.is_decoy,
-                "origin": row.origin,
-                "score": row.score,
-                "opened": opened,
-                "marked": span is not None,
-                "verdict": verdicts.get((span.id, row.id)) if span else None,
-                "none_of_these": bool(span and span.no_evidence),
-            },
-        )
+    )  # fmt: skip
+    found: dict[str, list[Any]] = {}
+    for presentation_id, *row in session.exec(query):
+        found.setdefault(presentation_id, []).append(row)
+    return found
 
 
 def _is_instance() -> Any:

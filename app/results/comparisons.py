@@ -9,7 +9,8 @@ from sqlmodel import Session, col, select
 from app.monitor.excluding import Excluding, excluding
 from app.results.formats.base import Comparison, Mark, Shown
 from app.results.judgments import Judged, Names, excluded_by, judgments, names_of
-from models import Arm, Pair, Presentation, Response, Revision, Side, Span, Study
+from app.results.marks import Marked, marks_of
+from models import Arm, Pair, Response, Side, Study
 
 _AT_ONCE = 500
 
@@ -20,7 +21,7 @@ def comparisons(session: Session, study: Study) -> Iterator[list[Comparison]]:
     for item_id, group in groupby(judgments(session, study), key=attrgetter("item_id")):
         ones = list(group)
         texts = _texts(session, ones)
-        marks = _marks(session, item_id)
+        marks = marks_of(session, item_id)
         yield [_comparison(one, names, rules, texts, marks.get(one.revision_id, ())) for one in ones]
 
 
@@ -36,7 +37,7 @@ def _ordered(one: str, other: str) -> tuple[str, str]:
 
 
 def _comparison(
-    one: Judged, names: Names, rules: Excluding, texts: dict[str, tuple[str, int | None]], marks: Sequence[Mark]
+    one: Judged, names: Names, rules: Excluding, texts: dict[str, tuple[str, int | None]], marks: Sequence[Marked]
 ) -> Comparison:
     left, right = (
         Shown(names.arms[one.arm_id(side)], *texts[one.response_id(side)]) for side in (Side.LEFT, Side.RIGHT)
@@ -55,7 +56,7 @@ def _comparison(
         active_ms=one.active_ms,
         excluded=bool(excluded_by(rules, one)),
         comment=one.comment,
-        marks=marks,
+        marks=[_mark(mark) for mark in marks],
     )
 
 
@@ -70,18 +71,5 @@ def _texts(session: Session, ones: Sequence[Judged]) -> dict[str, tuple[str, int
     return found
 
 
-def _marks(session: Session, item_id: str) -> dict[str, list[Mark]]:
-    """Load the marks of every revision of an item, by revision."""
-    query = (
-        select(  # type: ignore[call-overload]
-            Span.revision_id, Span.side, Span.start, Span.end, Span.quote, Span.type, Span.severity
-        )
-        .join(Revision, col(Revision.id) == col(Span.revision_id))
-        .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
-        .where(Presentation.item_id == item_id)
-        .order_by(col(Span.position), col(Span.id))
-    )  # fmt: skip
-    found: dict[str, list[Mark]] = {}
-    for revision_id, side, start, end, quote, kind, severity in session.execute(query):
-        found.setdefault(revision_id, []).append(Mark(side.value, start, end, quote, kind, severity.value))
-    return found
+def _mark(span: Marked) -> Mark:
+    return Mark(span.side.value, span.start, span.end, span.quote, span.type, span.severity.value)

@@ -5,21 +5,22 @@ This is where presentations meet their arms again; only researchers' routes and 
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from app.monitor.excluding import excluding
-from app.results.attribution import attribution, evidence_rows, judged_beside
+from app.results.attribution import attribution, beside, judged_beside
 from app.results.export import FILES, write_table
 from app.results.judgments import Judged, Names, excluded_by, judgments, names_of
 from app.results.leaks import leak_flag_rows
+from app.results.marks import Shifts, marks_of
 from app.results.people import annotator_rows, exclusion_rows
 from app.results.revisions import revision_rows
 from app.results.shown import presentation_rows, response_rows, trace_rows
-from app.results.spans import span_shift
-from app.shift.packing import unpack
-from models import ItemKind, Preference, Response, Side, Span, Study, Trace
+from models import ItemKind, Preference, Side, Study
 
 Rows = Iterator[dict[str, Any]]
 
@@ -135,48 +136,36 @@ def _gold_rows(session: Session, study: Study) -> Rows:
 
 def _hallucination_rows(session: Session, study: Study) -> Rows:
     names = names_of(session, study)
-    for judged in judgments(session, study):
-        spans = session.exec(
-            select(Span).where(Span.revision_id == judged.revision_id).order_by(col(Span.position), col(Span.id))
-        )
-        for span in spans:
-            yield _where(names, judged, span.side) | {
-                "start": span.start,
-                "end": span.end,
-                "quote": span.quote,
-                "prefix": span.prefix,
-                "suffix": span.suffix,
-                "type": span.type,
-                "severity": span.severity.value,
-                **attribution(judged_beside(session, span), none_of_these=span.no_evidence),
-                "note": span.note,
-                "shift": _shift(session, judged.response_id(span.side), span),
-            }
-            # A session keeps what was read together until the garbage collector comes by.
-            session.expunge(span)
+    for item_id, group in groupby(judgments(session, study), key=attrgetter("item_id")):
+        spans = marks_of(session, item_id)
+        if not spans:
+            continue
+        verdicts, shifts = judged_beside(session, item_id), Shifts(session)
+        for judged in group:
+            for span in spans.get(judged.revision_id, ()):
+                yield _where(names, judged, span.side) | {
+                    "start": span.start,
+                    "end": span.end,
+                    "quote": span.quote,
+                    "prefix": span.prefix,
+                    "suffix": span.suffix,
+                    "type": span.type,
+                    "severity": span.severity.value,
+                    **attribution(verdicts.get(span.id, ()), none_of_these=span.no_evidence),
+                    "note": span.note,
+                    "shift": shifts.of(judged.response_id(span.side), start=span.start, end=span.end),
+                }
 
 
 def _evidence_rows(session: Session, study: Study) -> Rows:
     names = names_of(session, study)
-    for judged in judgments(session, study):
-        for side, columns in evidence_rows(session, judged.presentation_id, judged.revision_id):
-            yield _where(names, judged, side) | columns
-
-
-def _shift(session: Session, response_id: str, span: Span) -> dict[str, Any] | None:
-    """Tell how tuning shifted the tokens of a span; None where the response was imported or never scored."""
-    query = (
-        select(Response.run, Trace.reference, Trace.tokens)
-        .join(Trace, col(Trace.response_id) == col(Response.id))
-        .where(Response.id == response_id, col(Trace.checkpoint) == col(Response.checkpoint))
-        .order_by(Trace.reference, Trace.base_prompt)
-    )
-    row = session.exec(query).first()
-    if row is None or "text_lengths" not in row[0]:
-        return None
-    run, reference, tokens = row
-    classes = [token.shift_class for token in unpack(tokens)]
-    return {"reference": reference, **span_shift(run["text_lengths"], classes, start=span.start, end=span.end)}
+    for item_id, group in groupby(judgments(session, study), key=attrgetter("item_id")):
+        shown = beside(session, item_id)
+        if shown is None:
+            continue
+        for judged in group:
+            for side, columns in shown.rows(judged.presentation_id, judged.revision_id):
+                yield _where(names, judged, side) | columns
 
 
 def _where(names: Names, judged: Judged, side: Side) -> dict[str, Any]:

@@ -15,10 +15,12 @@ _NEEDS_CARE = frozenset('",\r\n')
 # Prompts, names and hashes repeat from row to row; long texts are not kept.
 _SHORT = 4_000
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=as_text).encode
+
 
 def json_text(value: Any) -> str:
     """Write a value as JSON without blanks, Unicode as it is, moments as exports spell them."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=as_text)
+    return _ENCODE(value)
 
 
 def json_record(row: Mapping[str, Any]) -> str:

@@ -1,38 +1,30 @@
 """The whole history of a study's answers: every revision ever saved, drafts too, of every kind of item."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from models import Arm, Item, Membership, Presentation, Revision, Span, Study
 
+_BATCH = 1_000
+
+_BATCH = 1_000
+
 
 def revision_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
-    """Yield every revision, by item, presentation and number; one item's revisions are in memory at a time."""
+    """Yield every revision, by item, presentation and number; a few are in memory at a time."""
     arms = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
     pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
     items = session.exec(
         select(Item.id, Item.kind).where(Item.study_id == study.id).order_by(col(Item.position), col(Item.id))
     ).all()
     for item_id, kind in items:
-        rows = session.exec(
-            select(Presentation, Revision)
-            .join(Revision, col(Revision.presentation_id) == col(Presentation.id))
-            .where(Presentation.item_id == item_id)
-            .order_by(col(Presentation.id), col(Revision.number))
-        ).all()
         spans = _spans(session, item_id)
-        for shown, revision in rows:
-            yield _row(shown, revision, spans.get(revision.id, ())) | {
-                "annotator_pid": pids[shown.annotator_id],
-                "item_kind": str(kind),
-                "model_left": arms[shown.left_arm_id],
-                "model_right": arms[shown.right_arm_id],
-            }
-        # A session keeps what was read together until the garbage collector comes by; an export cannot wait for it.
-        for row in {id(one): one for pair in rows for one in pair}.values():
-            session.expunge(row)
+        for revision_id, *row in session.execute(_of_items(), {"item_id": item_id}):
+            yield _row(arms, pids, row, spans.get(revision_id, ())) | {"item_id": item_id, "item_kind": str(kind)}
 
 
 def _spans(session: Session, item_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -60,28 +52,58 @@ def _spans(session: Session, item_id: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _row(shown: Presentation, revision: Revision, spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "presentation_id": shown.id,
-        "item_id": shown.item_id,
-        "state": str(shown.state),
-        "revision": revision.number,
-        "kind": str(revision.kind),
-        "saved_at": revision.created_at,
-        "preference": str(revision.preference) if revision.preference else None,
-        "strength": revision.strength,
-        "ratings": revision.ratings,
-        "acceptability": revision.acceptability,
+_COLUMNS = {
+    "revision": Revision.number,
+    "kind": Revision.kind,
+    "saved_at": Revision.created_at,
+    "preference": Revision.preference,
+    "strength": Revision.strength,
+    "ratings": Revision.ratings,
+    "acceptability": Revision.acceptability,
+    "comment": Revision.comment,
+    "flagged": Revision.flagged,
+    "skip_reason": Revision.skip_reason,
+    "recognised_model": Revision.recognised_model,
+    "recognised_guess": Revision.recognised_guess,
+    "reading": Revision.reading,
+    "edit_reason": Revision.edit_reason,
+    "active_ms": Revision.active_ms,
+    "wall_ms": Revision.wall_ms,
+    "guideline_version": Revision.guideline_version,
+    "app_version": Revision.app_version,
+}
+
+
+@cache
+def _of_items() -> Any:
+    """Select the revisions of the item that is given as `item_id`; compiled once."""
+    shown = Presentation
+    columns: list[Any] = [
+        Revision.id, shown.id, shown.state, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
+        *_COLUMNS.values(),
+    ]  # fmt: skip
+    return (
+        select(*columns)
+        .select_from(Presentation)
+        .join(Revision, col(Revision.presentation_id) == col(shown.id))
+        .where(shown.item_id == bindparam("item_id"))
+        .order_by(col(shown.id), col(Revision.number))
+        .execution_options(yield_per=_BATCH)
+    )
+
+
+def _row(
+    arms: Mapping[str, str], pids: Mapping[str, str], row: Sequence[Any], spans: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    shown, state, annotator, left, right, *values = row
+    columns = dict(zip(_COLUMNS, values, strict=True))
+    return columns | {
+        "presentation_id": shown,
+        "annotator_pid": pids[annotator],
+        "model_left": arms[left],
+        "model_right": arms[right],
+        "state": str(state),
+        "kind": str(columns["kind"]),
+        "preference": str(columns["preference"]) if columns["preference"] else None,
         "spans": list(spans),
-        "comment": revision.comment,
-        "flagged": revision.flagged,
-        "skip_reason": revision.skip_reason,
-        "recognised_model": revision.recognised_model,
-        "recognised_guess": revision.recognised_guess,
-        "reading": revision.reading,
-        "edit_reason": revision.edit_reason,
-        "active_ms": revision.active_ms,
-        "wall_ms": revision.wall_ms,
-        "guideline_version": revision.guideline_version,
-        "app_version": revision.app_version,
     }
