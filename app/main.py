@@ -44,6 +44,7 @@ from app.provenance.borrowing_jobs import BorrowingJobs
 from app.provenance.store import Indexes
 from app.responses import routes as responses
 from app.results import build_routes as exports
+from app.results import import_routes as judgment_files
 from app.results import routes as results
 from app.results.build_jobs import Exports
 from app.settings import Settings, load_secret
@@ -91,6 +92,7 @@ _ROUTERS = (
     saving.router,
     evidence.router,
     exports.router,
+    judgment_files.router,
     results.router,
     people.router,
     joining.router,

@@ -62,7 +62,8 @@ class Presentation(SQLModel, table=True):
     """One item and pair leased to one annotator. The id is the opaque token they see; the arms never leave the server.
 
     `side_order_key` is the keyed hash that drew the sides where balance left both open, so that anyone holding the
-    study seed can draw them again.
+    study seed can draw them again. `imported_from` is the SHA-256 of the file an imported judgment came in; None for
+    work done here.
     """
 
     __table_args__ = (UniqueConstraint("annotator_id", "item_id", "pair_id"),)
@@ -81,6 +82,7 @@ class Presentation(SQLModel, table=True):
     leased_until: datetime
     created_at: datetime = Field(default_factory=now)
     submitted_at: datetime | None = None
+    imported_from: str | None = Field(default=None, max_length=64)
 
 
 class Revision(SQLModel, table=True):

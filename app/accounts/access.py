@@ -106,6 +106,8 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/studies/{study_id}/export"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/export/{table}"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/exports/{export_id}"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/import"): Access.RESEARCHER,
+    ("POST", "/studies/judgments"): Access.RESEARCHER,
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/monitor/release"): Access.RESEARCHER,

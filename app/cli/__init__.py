@@ -12,6 +12,7 @@ from app.cli import (
     demo,
     exports,
     finetune,
+    judgments,
     people,
     provenance,
     serve,
@@ -33,6 +34,7 @@ for module in (serve, demo, checkpoints, provenance, finetune, studies, exports,
     module.add_to(cli)
 cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
 cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")
+cli.add_typer(judgments.group, name="judgments", help="Import judgments made elsewhere, or convert them.")
 cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
 
 _INPUT = (InvalidInputError, NotFoundError, ConfigurationError)

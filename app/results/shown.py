@@ -27,11 +27,12 @@ def presentation_rows(session: Session, study: Study) -> Iterator[dict[str, Any]
             select(  # type: ignore[call-overload]
                 shown.id, shown.annotator_id, shown.left_arm_id, shown.right_arm_id, shown.left_response_id,
                 shown.right_response_id, shown.side_order_key, shown.state, shown.created_at, shown.submitted_at,
+                shown.imported_from,
             )
             .where(shown.item_id == item_id)
             .order_by(col(shown.id))
         )  # fmt: skip
-        for token, annotator, left, right, left_text, right_text, key, state, created, submitted in session.exec(query):
+        for token, annotator, left, right, left_text, right_text, key, state, *rest in session.exec(query):
             yield {
                 "presentation_id": token,
                 "annotator_pid": pids[annotator],
@@ -43,8 +44,7 @@ def presentation_rows(session: Session, study: Study) -> Iterator[dict[str, Any]
                 "response_right_sha256": hashes[right_text],
                 "side_order_key": key,
                 "state": state.value,
-                "created_at": created,
-                "submitted_at": submitted,
+                **dict(zip(("created_at", "submitted_at", "imported_from"), rest, strict=True)),
             }
 
 

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from app.errors import AppError, InvalidInputError
 
-UPLOAD_PATHS = frozenset({"/traces/files", "/tuning-sets", "/studies/imports"})
+UPLOAD_PATHS = frozenset({"/traces/files", "/tuning-sets", "/studies/imports", "/studies/judgments"})
 
 _MAX_FIELD_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 16 * 1024

@@ -232,6 +232,9 @@ def upgrade() -> None:
     with op.batch_alter_table('pair', schema=None) as batch_op:
         batch_op.add_column(sa.Column('special', sa.Boolean(), nullable=False, server_default=sa.false()))
 
+    with op.batch_alter_table('presentation', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('imported_from', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True))
+
     with op.batch_alter_table('revision', schema=None) as batch_op:
         batch_op.add_column(sa.Column('strength', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('acceptability', sa.JSON(), nullable=False, server_default='{}'))
@@ -305,6 +308,9 @@ def downgrade() -> None:
         batch_op.drop_column('recognised_guess')
         batch_op.drop_column('acceptability')
         batch_op.drop_column('strength')
+
+    with op.batch_alter_table('presentation', schema=None) as batch_op:
+        batch_op.drop_column('imported_from')
 
     with op.batch_alter_table('pair', schema=None) as batch_op:
         batch_op.drop_column('special')

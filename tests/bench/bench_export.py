@@ -88,7 +88,7 @@ def fill(path, judgments):
             comment = "Both miss the point, I think." if at % 7 == 0 else ""
             given = (token, answer, comment, now)
             revisions += [(secrets.token_hex(8), n, f"k{n}", *given) for n in range(1, 3 if at % 10 == 0 else 2)]
-        raw.executemany(f"INSERT INTO presentation VALUES ({','.join('?' * 14)})", shown)
+        raw.executemany(f"INSERT INTO presentation VALUES ({','.join('?' * 14)}, NULL)", shown)
         raw.executemany(
             "INSERT INTO revision (id, number, idempotency_key, presentation_id, preference, comment, created_at, "
             "kind, active_ms, wall_ms, acceptability, ratings, flagged, skip_reason, recognised_model, "

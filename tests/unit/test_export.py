@@ -110,7 +110,7 @@ CONTRACT = {
     "saved_at preference strength ratings acceptability spans comment flagged skip_reason recognised_model "
     "recognised_guess reading edit_reason active_ms wall_ms guideline_version app_version",
     "presentations.csv": "presentation_id annotator_pid item_id item_kind model_left model_right response_left_sha256 "
-    "response_right_sha256 side_order_key state created_at submitted_at",
+    "response_right_sha256 side_order_key state created_at submitted_at imported_from",
     "responses.jsonl": "item_id item_kind model response_sha256 prompt text checkpoint origin finish tokens "
     "token_ids_sha256 run withheld leaks created_at",
     "traces.jsonl": "item_id item_kind model response_sha256 checkpoint reference base_prompt engine engine_version "

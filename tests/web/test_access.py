@@ -129,6 +129,8 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/generation/retry"): Expected(401, 403, 404, 409),
     ("POST", "/studies/{study_id}/generation/stop"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/exports/{export_id}"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/import"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/judgments"): Expected(401, 403, 422, 422),
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Expected(SIGN_IN, 403, 404, 200),

@@ -1,0 +1,80 @@
+"""`tuneshift judgments import | convert`: judgments made elsewhere, into a study or for the statistics."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import notes, opened_database, output_file
+from app.db import writing
+from app.errors import InvalidInputError
+from app.results.importing import Found, import_judgments
+from app.results.outside import comparison_lines, read_outside
+from app.settings import Settings, load_secret
+from app.studies.queries import get_study
+from app.studies.records import BadFileError, decoded
+from models.base import now
+
+group = typer.Typer(no_args_is_help=True)
+
+
+@group.command("import")
+def bring_in(
+    study: Annotated[str, typer.Argument(help="The study's short name.")],
+    file: Annotated[Path, typer.Argument(help="Judgments in the columns of preferences.csv; CSV, JSON Lines or JSON.")],
+    check: Annotated[bool, typer.Option("--check", help="Say what would come of it, and change nothing.")] = False,
+) -> None:
+    """Bring judgments made elsewhere into a study; the same file again adds nothing."""
+    settings, raw = Settings(), _bytes(file)
+    with opened_database(settings) as database, writing(database) as session:
+        found = import_judgments(
+            session,
+            get_study(session, study),
+            raw,
+            name=file.name,
+            secret=load_secret(settings),
+            by=None,
+            now=now(),
+            check_only=check,
+        )
+    notes.print(in_words(found, check_only=check), markup=False, soft_wrap=True)
+
+
+def in_words(found: Found, *, check_only: bool) -> str:
+    """Say what a file brought, or would bring."""
+    words = [f"{found.new} judgments {'would be' if check_only else 'were'} added, of {found.annotators} annotators."]
+    if found.there:
+        words.append(f"{found.there} are there already.")
+    if found.changed:
+        words.append(f"{found.changed} had another first answer, which is not kept: a file has the last one alone.")
+    return " ".join(words)
+
+
+@group.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica, preferences.")
+    ],
+    out: Annotated[str, typer.Option(help="CSV to write; - is standard output.")],
+) -> None:
+    """Write comparisons judged with another tool as `tuneshift stats` reads them."""
+    try:
+        found = read_outside(decoded(_bytes(file)))
+    except BadFileError as error:
+        raise InvalidInputError(f"{error}", remedy="Nothing was written.") from error
+    with output_file(out) as target:
+        target.writelines(comparison_lines(found.comparisons))
+    notes.print(f"{found.tool}: {len(found.comparisons)} comparisons.", markup=False, soft_wrap=True)
+    for reason, count in sorted(found.left_out.items()):
+        notes.print(f"Left out: {count}, {reason}.", markup=False, soft_wrap=True)
+    if not found.sides:
+        notes.print(
+            "This format does not say which side a response stood on: read no position effect from it.", soft_wrap=True
+        )
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from error
