@@ -50,6 +50,12 @@ test-engine: install-dev demo-data vllm ## Both engines on the demo's weights
 test-browser: install-dev demo-data chromium ## A real Chromium through the pages
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
+.PHONY: test-formats
+test-formats: install-dev ## Exports as `datasets` and `trl` read them, in a venv of their own
+	@test -x .venv-formats/bin/python || { $(PYTHON) -m venv .venv-formats; \
+	  PYTHONWARNINGS=ignore .venv-formats/bin/python -m pip install --quiet --progress-bar on 'torch>=2.13,<2.14' 'trl>=0.24,<2' 'datasets>=4,<6'; }
+	@$(BIN)/python -m pytest tests/web/test_bundle_tools.py $(ARGS)
+
 .PHONY: bench
 bench: install-dev demo-data vllm ## Measure: ratios as JSON lines, minutes each
 	@for bench in tests/bench/bench_*.py; do \

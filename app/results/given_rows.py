@@ -112,7 +112,11 @@ def read_given(text: str) -> list[GivenJudgment]:
     problems: list[str] = []
     found: list[GivenJudgment] = []
     seen: dict[tuple[str, ...], int] = {}
-    for record in read_records(text):
+    records = read_records(text)
+    lacking = [name for name in NEEDED if not any(name in record.fields for record in records)]
+    if lacking:
+        raise BadFileError([f"The file lacks the columns {', '.join(lacking)}."])
+    for record in records:
         fields = _Fields(record.fields, from_csv=from_csv)
         one = _judgment(record.row, fields)
         fields.problems += _wrong_together(one, fields.problems)
