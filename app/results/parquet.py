@@ -12,7 +12,7 @@ from app.results.column import Column, Kind
 from app.results.records import json_text
 
 # Whatever comes first closes a row group, so that neither many rows nor long texts fill the memory.
-_ROWS, _CHARACTERS = 10_000, 16_000_000
+_ROWS, _CHARACTERS = 2_000, 4_000_000
 
 
 def _list_of(kind: pa.DataType) -> pa.DataType:
