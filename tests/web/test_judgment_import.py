@@ -180,7 +180,7 @@ def run(settings, tmp_path):
 
     def command(*arguments):
         code = "from app.cli import main; main()"
-        call = [sys.executable, "-c", code, "judgments", *map(str, arguments)]
+        call = [sys.executable, "-c", code, *map(str, arguments)]
         return subprocess.run(call, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
     return command
@@ -189,17 +189,20 @@ def run(settings, tmp_path):
 def test_the_command_line_imports_and_converts(run, database, other, exported, tmp_path):
     path = tmp_path / "p.csv"
     path.write_text(exported, encoding="utf-8", newline="")
-    done = run("import", "other", path, "--check")
+    done = run("judgments", "import", "other", path, "--check")
     assert "15 judgments would be added, of 12 annotators." in done.stderr
-    assert run("import", "other", path).returncode == 0
+    assert run("judgments", "import", "other", path).returncode == 0
     assert alike(preferences(database, other)) == alike(exported)
     battle = {"question_id": 1, "model_a": "m", "model_b": "=n", "winner": "tie (bothbad)", "judge": "j", "turn": 1}
     (tmp_path / "b.json").write_text(json.dumps([battle]))
-    done = run("convert", tmp_path / "b.json", "--out", "-")
+    done = run("judgments", "convert", tmp_path / "b.json", "--out", "-")
     assert done.stdout.replace("\r\n", "\n") == "left,right,winner,item,annotator\nm,'=n,tie,1,j\n"
     assert "Chatbot Arena or MT-bench: 1 comparisons." in done.stderr
+    run("judgments", "convert", path, "--out", tmp_path / "c.csv")
+    systems = json.loads(run("stats", "preference", tmp_path / "c.csv").stdout)["systems"]
+    assert sorted((one["name"], one["n"]) for one in systems) == [("lft", 13), ("sft", 13)]
     (tmp_path / "b.json").write_text(json.dumps([battle | {"winner": "both"}]))
-    done = run("convert", tmp_path / "b.json", "--out", tmp_path / "out.csv")
+    done = run("judgments", "convert", tmp_path / "b.json", "--out", tmp_path / "out.csv")
     assert done.returncode == 2
     assert "Row 1: winner is 'both'" in done.stderr
     assert not (tmp_path / "out.csv").exists()
