@@ -19,9 +19,9 @@ from app import migrate
 from app.db import connect, snapshot, writing
 from app.results.bundle import write_bundle
 from app.results.queries import iter_table
-from models import Role, Study
+from models import Role, Study, User
 from tests.bench.report import emit
-from tests.factories import fill_study, make_study, make_user
+from tests.factories import fill_study, make_member, make_study, make_user
 
 PER_ITEM = 500
 MEMORY_BAR_MB = 200
@@ -56,6 +56,9 @@ def fill(path, judgments):
             f"Why does kettle {n} whistle, and what would you do about it?" for n in range(judgments // PER_ITEM)
         )
         items = fill_study(session, study, prompts=prompts, text="{arm} says, " + "at length, " * 40)
+        people = [make_user(session, email=f"{number}@example.org").id for number in range(PER_ITEM)]
+        for number, one in enumerate(people):
+            make_member(session, study=study, user=session.get_one(User, one), pid=f"a{number:011d}")
     database.dispose()
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA synchronous=OFF")
@@ -64,18 +67,7 @@ def fill(path, judgments):
     texts = {
         (item, arm): text for item, arm, text in raw.execute("SELECT item_id, arm_id, response_id FROM itemresponse")
     }
-    people = [secrets.token_hex(8) for _ in range(PER_ITEM)]
     now = "2026-03-01 09:00:00.123456"
-    raw.executemany(
-        "INSERT INTO user (id, email, name, role, session_version, shortcuts, created_at) "
-        "VALUES (?,?,'P','annotator',1,'{}',?)",
-        [(one, f"{one}@example.org", now) for one in people],
-    )
-    raw.executemany(
-        "INSERT INTO membership (study_id, user_id, pid, state, told, guideline_seen, joined_at) "
-        "VALUES (?,?,?,'active','',0,?)",
-        [(study.id, one, f"a{at:011d}", now) for at, one in enumerate(people)],
-    )
     for item in items:
         shown, revisions = [], []
         for at, one in enumerate(people):
@@ -179,7 +171,7 @@ def main():
             emit(bench="export", way=way, **figures[way])
         emit(
             bench="export",
-            over_sqlite=round(figures["ours"]["cpu_s"] / figures["sqlite3 -csv"]["cpu_s"], 2),
+            over_sqlite=round(figures["ours"]["cpu_s"] / max(0.1, figures["sqlite3 -csv"]["cpu_s"]), 2),
             over_pandas=round(figures["ours"]["cpu_s"] / figures["pandas"]["cpu_s"], 2),
             memory_met=all(
                 one["peak_mb"] < MEMORY_BAR_MB for way, one in figures.items() if way in {"ours", "whole zip"}
