@@ -11,7 +11,7 @@ from app.studies.forms import LIMITS
 from app.studies.given import add_given
 from app.studies.read_files import FinishedFile, read_finished, read_known
 from app.studies.records import BadFileError, decoded
-from app.studies.rules import MAX_PROMPTS, BadPromptsError, read_prompts
+from app.studies.rules import MAX_PROMPTS, BadRowsError, read_prompts
 from app.studies.stored import design_of
 from models import Arm, Item, ItemResponse, Study, StudyEvent, StudyState
 
@@ -42,7 +42,7 @@ def import_file(
         raise InvalidInputError("Choose what the file holds: prompts, finished responses, or practice and gold items.")
     try:
         done = _brought_in(session, study, kind, file, arm=arm, max_chars=max_chars, user_id=user_id)
-    except (BadFileError, BadPromptsError) as error:
+    except BadRowsError as error:
         raise InvalidInputError(f"{error}", remedy=f"Nothing of {file.name!r} was kept.") from error
     session.add(StudyEvent(study_id=study.id, user_id=user_id, action=IMPORTED, detail=f"{file.name}: {done}"))
     session.flush()

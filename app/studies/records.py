@@ -7,21 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.studies.rules import MAX_ERRORS_SHOWN
+from app.studies.rules import BadRowsError
 
 MAX_RECORDS = 100_000
 
 
-class BadFileError(ValueError):
-    """A file cannot be used; `problems` names each row and why. Nothing of it was kept."""
-
-    def __init__(self, problems: list[str]) -> None:
-        """Keep the first problems apart for a list, joined for a sentence."""
-        shown = problems[:MAX_ERRORS_SHOWN]
-        if len(problems) > len(shown):
-            shown.append(f"{len(problems) - len(shown)} more rows have problems.")
-        super().__init__(" ".join(shown))
-        self.problems = shown
+class BadFileError(BadRowsError):
+    """A file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,20 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class BadPromptsError(ValueError):
-    """Pasted prompts cannot be used; `problems` names each row and why. Nothing of them was kept."""
+class BadRowsError(ValueError):
+    """What somebody sent cannot be used; `problems` names each row and why. Nothing of it was kept."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Keep the problems apart for a list, joined for a sentence."""
+        """Keep the first problems apart for a list, joined for a sentence."""
         shown = problems[:MAX_ERRORS_SHOWN]
         if len(problems) > len(shown):
             shown.append(f"{len(problems) - len(shown)} more rows have problems.")
         super().__init__(" ".join(shown))
         self.problems = shown
+
+
+class BadPromptsError(BadRowsError):
+    """Pasted prompts cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
