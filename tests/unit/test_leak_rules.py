@@ -170,6 +170,9 @@ def test_fisher_is_the_textbooks():
     # The lady tasting tea: 3 of 4 right, p = 17/70.
     assert fisher(3, 4, 1, 4) == pytest.approx(17 / 70)
     assert fisher(4, 4, 0, 4) == pytest.approx(1 / 70)
+    # What docs/leaks.md says of small studies.
+    assert fisher(6, 6, 0, 6) == pytest.approx(1 / 924)
+    assert fisher(5, 5, 0, 5) == pytest.approx(1 / 252)
 
 
 def test_one_answer_to_many_prompts_is_flagged():
