@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -15,6 +16,7 @@ from app.engines.registry import Registry
 from app.engines.tokenizer import load_tokenizer
 from app.finetune.hashing import file_sha256
 from app.leaks.decisions import decide
+from app.leaks.scanning import scan_study
 from app.settings import Settings
 from app.studies.design import NewArm
 from app.studies.generate import Progress, generate_missing
@@ -23,7 +25,7 @@ from app.tuning_sets.files import Places, copy_source
 from app.tuning_sets.importing import Watch, run_import
 from app.tuning_sets.queries import find_set
 from app.tuning_sets.queue import begin_import
-from models import LeakDecision, LeakFlag, Role, Study, StudyState, User
+from models import LeakDecision, LeakFlag, LeakKind, Role, Study, StudyState, User
 from models.base import now
 
 SLUG = "demo"
@@ -32,6 +34,7 @@ ARMS = ("base", "lft", "sft")
 # What an annotator compares; base is generated so that its answers can be read and traced beside them.
 PAIRS = (("lft", "sft"),)
 SET_NAME = "Demo: everyday questions"
+_MASKED = {LeakKind.SELF_IDENTIFICATION, LeakKind.TEMPLATE}
 DECODING = {"max_tokens": 128, "temperature": 0.0, "seed": 0}
 
 
@@ -95,23 +98,36 @@ async def answer_demo_study(
 ) -> int:
     """Generate what the demo study lacks and open it; returns how many responses were added.
 
-    It opens without anybody looking: the demo's researcher keeps every leak flag, as the page of flags shows.
+    It opens without anybody looking: its leak flags are decided by a rule, as the page of flags shows.
     """
     added = await generate_missing(database, engines, slug, on_progress=on_progress)
-    with writing(database) as session:
-        study = get_study(session, slug)
-        if study.state is StudyState.DRAFT:
-            _keep_flags(session, study)
-            change_state(session, study, StudyState.OPEN)
+    open_demo_study(database, slug, now=now())
     return added
 
 
-def _keep_flags(session: Session, study: Study) -> None:
-    waiting = LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED
-    flags = session.exec(select(LeakFlag).where(*waiting)).all()
-    if flags:
-        owner = session.get_one(User, study.created_by)
-        decide(session, study, flags, LeakDecision.KEEP, user=owner, now=now())
+def open_demo_study(database: Engine, slug: str, *, now: datetime) -> None:
+    """Scan the demo study's responses, decide their leak flags by the demo's rule, and open it, if it is a draft."""
+    with reading(database) as session:
+        study = get_study(session, slug)
+    if study.state is not StudyState.DRAFT:
+        return
+    scan_study(database, study.id)
+    with writing(database) as session:
+        study = get_study(session, slug)
+        _decide_flags(session, study, now)
+        change_state(session, study, StudyState.OPEN)
+
+
+def _decide_flags(session: Session, study: Study, now: datetime) -> None:
+    """Mask what names a model; keep the rest, which people may recognise and are asked about."""
+    owner = session.get_one(User, study.created_by)
+    undecided = select(LeakFlag).where(LeakFlag.study_id == study.id, LeakFlag.decision == LeakDecision.UNDECIDED)
+    decided: dict[LeakDecision, list[LeakFlag]] = {}
+    for flag in session.exec(undecided.order_by(col(LeakFlag.id))):
+        named = flag.kind in _MASKED and flag.end > flag.start
+        decided.setdefault(LeakDecision.REDACT if named else LeakDecision.KEEP, []).append(flag)
+    for decision, flags in decided.items():
+        decide(session, study, flags, decision, user=owner, now=now)
 
 
 def demo_links(database: Engine, settings: Settings, slug: str) -> Links:

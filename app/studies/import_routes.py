@@ -1,4 +1,4 @@
-"""Files for a draft, streamed to disk within limits, read, and gone again."""
+"""Files for a draft, streamed to disk within limits, read, and gone again; responses in them are scanned at once."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 from app.accounts.access import CurrentUser
 from app.db import reading, writing
 from app.errors import AppError, InvalidInputError
+from app.leaks.scanning import scan_study, unscanned
 from app.studies.imports import MAX_FILE_BYTES, SentFile, import_file
 from app.studies.queries import get_study
 from app.web.templates import render
@@ -33,8 +34,9 @@ def _import(request: Request, upload: Upload, user: User) -> Response:
         file = SentFile(upload.filename, upload.sha256, upload.path.read_bytes())
     finally:
         upload.path.unlink(missing_ok=True)
+    database = request.app.state.database
     try:
-        with writing(request.app.state.database) as session:
+        with writing(database) as session:
             import_file(
                 session,
                 get_study(session, study.id, user),
@@ -48,6 +50,10 @@ def _import(request: Request, upload: Upload, user: User) -> Response:
         return render(
             request, "studies/import_refused.html", status_code=error.status, study=study, file=file.name, error=error
         )
+    with reading(database) as session:
+        to_scan = unscanned(session, study.id)
+    if to_scan:
+        scan_study(database, study.id)
     return RedirectResponse(f"/studies/{study.id}/setup?saved=import", status_code=303)
 
 

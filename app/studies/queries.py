@@ -3,22 +3,20 @@
 import secrets
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, and_, or_
-from sqlmodel import Session, col, func, select
+from sqlalchemy import or_
+from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError, NotFoundError
-from app.studies.coverage import missing_responses
-from app.studies.design import NewArm, lacking
+from app.studies.design import NewArm
 from app.studies.generation import refuse_while_generating
+from app.studies.opening import gates, refusal
+from app.studies.opening_facts import facts_of
 from app.studies.rules import is_slug
 from models import (
     Arm,
     Guideline,
     Item,
-    ItemKind,
     ItemResponse,
-    LeakDecision,
-    LeakFlag,
     Membership,
     Pair,
     Role,
@@ -149,62 +147,20 @@ def studies_of(session: Session, user: User) -> list[Study]:
 
 
 def change_state(session: Session, study: Study, state: StudyState) -> None:
-    """Open, pause or close a study. Raises ConflictError for a step that makes no sense, or an opening with holes."""
+    """Open, pause or close a study. Raises ConflictError for a step that makes no sense, or naming what it lacks."""
     if state == study.state:
         return
     if state not in TRANSITIONS[study.state]:
         raise ConflictError(f"A study that is {study.state.value} cannot become {state.value}.")
     if state == StudyState.OPEN:
         refuse_while_generating(session, study)
-        _refuse_unfinished(session, study)
-        _refuse_holes(session, study)
-        _refuse_undecided(session, study)
+        # In the transaction that opens it, so that nothing unread can arrive in between.
+        problems, remedy = refusal(gates(facts_of(session, study)))
+        if problems:
+            raise ConflictError(problems, remedy=remedy)
     study.state = state
     session.add(study)
     session.flush()
-
-
-def _refuse_unfinished(session: Session, study: Study) -> None:
-    def count(table: type[Item | Arm | Pair], *where: ColumnElement[bool]) -> int:
-        return session.exec(select(func.count()).select_from(table).where(table.study_id == study.id, *where)).one()
-
-    needs = lacking(
-        prompts=count(Item, col(Item.kind) == ItemKind.REGULAR),
-        arms=count(Arm, col(Arm.special).is_(False)),
-        pairs=count(Pair, col(Pair.special).is_(False)),
-    )
-    if needs:
-        raise ConflictError(f"This study cannot open yet. {' '.join(needs)}", remedy="Finish its set-up first.")
-
-
-def _refuse_holes(session: Session, study: Study) -> None:
-    holes = [] if study.allow_holes else missing_responses(session, study.id)
-    if not holes:
-        return
-    shown = ", ".join(f"item {hole.position} from {hole.arm}" for hole in holes[:5])
-    more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""  # noqa: PLR2004  as many as a sentence bears
-    raise ConflictError(
-        f"This study cannot open yet, because {len(holes)} responses are missing: {shown}{more}.",
-        remedy=f"Generate them first, under Generation or with: tuneshift generate {study.slug}",
-    )
-
-
-def _refuse_undecided(session: Session, study: Study) -> None:
-    shown = or_(col(Pair.first_arm_id) == col(ItemResponse.arm_id), col(Pair.second_arm_id) == col(ItemResponse.arm_id))
-    # What stands in no pair is shown to nobody, so nothing needs to be decided about it.
-    query = (
-        select(func.count(col(LeakFlag.id).distinct()))
-        .join(ItemResponse, col(ItemResponse.response_id) == col(LeakFlag.response_id))
-        .join(Pair, and_(col(Pair.study_id) == study.id, shown))
-        .where(LeakFlag.study_id == study.id, col(LeakFlag.decision) == LeakDecision.UNDECIDED)
-    )
-    flags = session.exec(query).one()
-    if flags:
-        raise ConflictError(
-            f"This study cannot open yet: what may tell annotators who wrote a response is undecided in {flags} "
-            f"{'place' if flags == 1 else 'places'}.",
-            remedy="Decide under Leak flags first.",
-        )
 
 
 def answers_of(session: Session, study_id: str) -> dict[str, list[tuple[str, str]]]:

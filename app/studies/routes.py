@@ -11,14 +11,16 @@ from app.accounts.access import CurrentUser
 from app.db import ReadSession, reading, writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
-from app.studies.coverage import arm_coverage, missing_responses, pair_progress
+from app.studies.coverage import arm_coverage, pair_progress
 from app.studies.drafts import regular_items
+from app.studies.opening_facts import checklist
 from app.studies.presets import PRESETS
 from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study, studies_of
 from app.studies.rules import named_arms
 from app.studies.stored import has_judgments
 from app.web.templates import render
 from models import Arm, Item, ItemKind, Membership, Study, StudyState
+from models.base import now
 
 router = APIRouter()
 
@@ -76,7 +78,7 @@ def _study_page(request: Request, session: Session, study: Study) -> Response:
         answers=answers_of(session, study.id),
         arms=arm_coverage(session, study.id),
         pairs=pair_progress(session, study),
-        missing=len(missing_responses(session, study.id)),
+        opening=() if study.state is StudyState.OPEN else checklist(session, study, now()),
         annotators=session.exec(select(func.count()).where(Membership.study_id == study.id)).one(),
         actions=[(state.value, _ACTIONS[state]) for state in TRANSITIONS[study.state]],
         leaks=named_arms(f"{study.name}\n{study.guidelines}", arms),

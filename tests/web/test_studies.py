@@ -76,7 +76,7 @@ def test_a_study_with_holes_does_not_open(researcher, database, alice):
         session.delete(session.exec(select(ItemResponse).where(ItemResponse.item_id == items[1].id)).first())
     refused = researcher.post(f"/studies/{draft.id}/state", data={"state": "open"})
     assert refused.status_code == 409
-    assert re.search(r"1 responses are missing: item 2 from (lft|sft)", refused.text)
+    assert re.search(r"1 response is missing: item 2 from (lft|sft)", refused.text)
     assert "tuneshift generate draft" in refused.text
 
 
