@@ -119,7 +119,7 @@ class Revision(SQLModel, table=True):
     wall_ms: int = 0
     guideline_version: int = 1
     app_version: str = Field(max_length=32)
-    created_at: datetime = Field(default_factory=now)
+    created_at: datetime = Field(default_factory=now, index=True)
 
 
 class Span(SQLModel, table=True):

@@ -1,17 +1,16 @@
 """Everything the monitor page shows but the matrix, as of one moment. For researchers' routes alone."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
+from app.monitor.columns import Sheet, microseconds, sheet_of
 from app.monitor.coverage import Coverage, coverage_of
 from app.monitor.disagreement import disputed
-from app.monitor.exclusions import Person, people_of, reasons
-from app.monitor.facts import REGULAR, SKIP, Vote
-from app.monitor.pace import Pace, pace_of
+from app.monitor.kept import judged_columns
+from app.monitor.pace import DAY, Pace, pace_of
 from app.monitor.people import PersonRow, people_rows, twins_of
 from app.monitor.sections import (
     Blinding,
@@ -25,11 +24,13 @@ from app.monitor.sections import (
     names_of,
     note_rows,
 )
+from app.monitor.taken_out import taken_out
 from app.monitor.twins import Twins
-from app.monitor.votes import active_rules, iter_votes, lengths_of, members_of
+from app.monitor.votes import active_rules, lengths_of, members_of
 from models import Study
 
 MANY = 30
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +57,35 @@ class Board:
 
 
 def board_of(session: Session, study: Study, now: datetime) -> Board:
-    """Read the study once and put the monitor together as of `now`."""
-    votes = list(iter_votes(session, study))
+    """Put the monitor together as of `now`; judgments that were read before are not read again."""
     members = members_of(session, study)
     names = names_of(session, study.id, members)
-    coverage = coverage_of(session, study, now)
+    sheet = sheet_of(judged_columns(session, study), names.known, lengths_of(session, study.id), names.better_arm_id)
+    coverage = coverage_of(session, study, sheet, now)
     judged, wanted = sum(one.counted for one in coverage), sum(one.wanted for one in coverage)
-    regular = [vote for vote in votes if vote.item_kind == REGULAR]
-    done = (vote.submitted_at for vote in regular if vote.preference != SKIP)
-    out = _taken_out(session, study, votes, members)
-    queue = disputed(vote for vote in regular if vote.presentation_id not in out)
-    notes = [vote for vote in reversed(votes) if vote.flagged or vote.comment or vote.skip_reason]
+    out = taken_out(active_rules(session, study), sheet, members)
+    queue, number = disputed(sheet, out, MANY)
+    notes, noted = note_rows(session, sheet, names, MANY)
     return Board(
         coverage=coverage,
         judged=judged,
         wanted=wanted,
-        pace=pace_of(done, remaining=wanted - judged, now=now),
-        people=people_rows(session, study, votes, members, lengths_of(session, study.id), Counter(out.values())),
-        twins=twins_of(session, study.id, regular, members),
-        disputes=dispute_rows(queue[:MANY], names),
-        disputed=len(queue),
-        blinding=blinding_of(session, study.id, regular),
-        notes=note_rows(notes[:MANY], names),
-        noted=len(notes),
+        pace=pace_of(_recent(sheet, now), remaining=wanted - judged, now=now),
+        people=people_rows(session, study, sheet, members, out),
+        twins=twins_of(session, study.id, sheet, members),
+        disputes=dispute_rows(queue, sheet, names),
+        disputed=number,
+        blinding=blinding_of(session, study.id, sheet),
+        notes=notes,
+        noted=noted,
         events=event_rows(session, study.id, MANY),
-        excluded=len(out),
+        excluded=int(out.sum()),
         names=names,
     )
 
 
-def _taken_out(session: Session, study: Study, votes: Sequence[Vote], members: Mapping[str, Person]) -> dict[str, str]:
-    """Map the presentations that some rule takes out to their annotators."""
-    rules = active_rules(session, study)
-    if not rules:
-        return {}
-    people = people_of(votes, members)
-    return {
-        vote.presentation_id: vote.annotator_id
-        for vote in votes
-        if vote.item_kind == REGULAR and reasons(rules, vote, people)
-    }
+def _recent(sheet: Sheet, now: datetime) -> list[datetime]:
+    """List when the judgments of the last day were submitted."""
+    since = microseconds(now - DAY)
+    rows = sheet.judged & (sheet.columns.submitted >= since)
+    return [EPOCH + timedelta(microseconds=int(one)) for one in sheet.columns.submitted[rows]]

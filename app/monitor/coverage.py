@@ -1,13 +1,16 @@
 """How far each pair of a study is: judgments given, in hand and wanted, item by item. For researchers' routes alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func
+import numpy as np
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.monitor.columns import ANSWERED, Sheet
+from app.monitor.facts import SKIP
 from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation, PresentationState, Study
 
 
@@ -32,7 +35,7 @@ class Coverage:
     held_back: int
 
 
-def coverage_of(session: Session, study: Study, now: datetime) -> list[Coverage]:
+def coverage_of(session: Session, study: Study, sheet: Sheet, now: datetime) -> list[Coverage]:
     """Count every pair that is a result, by names; leases that ran out are in nobody's hand."""
     first, second = aliased(Arm), aliased(Arm)
     pairs = session.exec(
@@ -46,7 +49,7 @@ def coverage_of(session: Session, study: Study, now: datetime) -> list[Coverage]
         select(Item.id, Item.overlap).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR)
     ).all()
     shown = _shown(session, study.id)
-    counts = _counts(session, study.id, now)
+    counts = _counts(sheet, _in_hand(session, study.id, now))
     found = []
     for pair_id, one, other, name, other_name in pairs:
         wanted = {
@@ -94,22 +97,30 @@ def _shown(session: Session, study_id: str) -> dict[str, set[str]]:
     return found
 
 
-def _counts(session: Session, study_id: str, now: datetime) -> dict[tuple[str, str], Sequence[int]]:
-    """Count judged, in hand and skipped per pair and item."""
-    state = col(Presentation.state)
-    held = and_(state == PresentationState.LEASED, col(Presentation.leased_until) > now)
-    query = (
-        select(  # type: ignore[call-overload]
-            Presentation.pair_id,
-            Presentation.item_id,
-            func.sum(case((state == PresentationState.SUBMITTED, 1), else_=0)),
-            func.sum(case((held, 1), else_=0)),
-            func.sum(case((state == PresentationState.SKIPPED, 1), else_=0)),
-        )
-        .where(Presentation.study_id == study_id)
-        .group_by(Presentation.pair_id, Presentation.item_id)
+def _counts(sheet: Sheet, in_hand: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], Sequence[int]]:
+    """Count judged, in hand and skipped per pair and item; an item is skipped by whoever could not judge it."""
+    columns = sheet.columns
+    width = len(columns.items)
+    case = columns.pair * width + columns.item
+    skipped = columns.preference == ANSWERED.index(SKIP)
+    judged, given_up = (np.bincount(case[rows], minlength=len(columns.pairs) * width) for rows in (~skipped, skipped))
+    found = {
+        (columns.pairs[at // width], columns.items[at % width]): (int(judged[at]), 0, int(given_up[at]))
+        for at in np.flatnonzero(judged + given_up).tolist()
+    }
+    for key, number in in_hand.items():
+        of_judged, _, of_skipped = found.get(key, (0, 0, 0))
+        found[key] = (of_judged, number, of_skipped)
+    return dict(found)
+
+
+def _in_hand(session: Session, study_id: str, now: datetime) -> Counter[tuple[str, str]]:
+    query = select(Presentation.pair_id, Presentation.item_id).where(
+        Presentation.study_id == study_id,
+        Presentation.state == PresentationState.LEASED,
+        Presentation.leased_until > now,
     )
-    return {(pair_id, item_id): numbers for pair_id, item_id, *numbers in session.exec(query)}
+    return Counter(session.exec(query).all())
 
 
 def pair_names(session: Session, study_id: str) -> dict[str, str]:

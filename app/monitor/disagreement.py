@@ -1,18 +1,19 @@
 """Where annotators disagree most: per item and pair, over which arm won. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from app.monitor.facts import REGULAR, SKIP, Vote
+import numpy as np
+
+from app.monitor.columns import NOBODY, Bools, Floats, Ints, Sheet
 
 TIE = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Disputed:
-    """One item and pair that two or more judged: how often each arm won, or (under `TIE`) neither.
+    """One item and pair that two or more judged: how often each arm won, or (under `TIE`) neither, and the rows.
 
     `score` is 0 where all agree and 1 where every two annotators preferred opposite arms.
     """
@@ -21,29 +22,54 @@ class Disputed:
     pair_id: str
     score: float
     outcomes: Mapping[str, int]
-    votes: tuple[Vote, ...]
+    rows: tuple[int, ...]
 
 
-def disputed(votes: Iterable[Vote]) -> list[Disputed]:
-    """List what regular judgments disagree about, most first; both kinds of tie are ties.
+def disputed(sheet: Sheet, left_out: Bools, most: int) -> tuple[list[Disputed], int]:
+    """List the `most` that regular judgments disagree about most, and count all; both kinds of tie are ties.
 
-    The score is the mean over pairs of annotators: 1 for opposite arms, a half for a tie against an arm, else 0.
+    The score is the mean over pairs of annotators: 1 for opposite arms, a half for a tie against an arm, else 0. Rows
+    that are `left_out` do not count.
     """
-    cases: dict[tuple[str, str], list[Vote]] = {}
-    for vote in votes:
-        if vote.item_kind == REGULAR and vote.preference != SKIP:
-            cases.setdefault((vote.item_id, vote.pair_id), []).append(vote)
-    found = [_disputed(item_id, pair_id, given) for (item_id, pair_id), given in cases.items() if len(given) > 1]
-    return sorted(
-        (one for one in found if one.score), key=lambda one: (-one.score, -len(one.votes), one.item_id, one.pair_id)
-    )
+    columns = sheet.columns
+    rows = np.flatnonzero(sheet.judged & ~left_out)
+    if not len(rows):
+        return [], 0
+    width = len(columns.pairs)
+    cases, case = np.unique(columns.item[rows] * width + columns.pair[rows], return_inverse=True)
+    outcomes = len(columns.arms) + 1
+    # The last outcome is the tie, because the place of no arm is -1.
+    won = np.where(sheet.chosen[rows] == NOBODY, outcomes - 1, sheet.chosen[rows])
+    counts = np.bincount(case * outcomes + won, minlength=len(cases) * outcomes).reshape(len(cases), outcomes)
+    n = counts.sum(axis=1)
+    score = _apart(counts) / np.maximum(n * (n - 1) / 2, 1)
+    found = np.flatnonzero(score > 0)
+    first = _first(columns.items, columns.pairs, cases[found], score[found], n[found])[:most]
+    return [
+        Disputed(
+            item_id=columns.items[cases[at] // width],
+            pair_id=columns.pairs[cases[at] % width],
+            score=float(score[at]),
+            outcomes={
+                TIE if arm == outcomes - 1 else columns.arms[arm]: int(counts[at, arm])
+                for arm in np.flatnonzero(counts[at]).tolist()
+            },
+            rows=tuple(int(row) for row in rows[case == at]),
+        )
+        for at in found[first]
+    ], len(found)
 
 
-def _disputed(item_id: str, pair_id: str, votes: list[Vote]) -> Disputed:
-    outcomes = Counter(vote.chosen_arm_id for vote in votes)
-    n = len(votes)
-    apart = sum(
-        outcomes[one] * outcomes[other] * (0.5 if TIE in {one, other} else 1.0)
-        for one, other in combinations(outcomes, 2)
-    )
-    return Disputed(item_id, pair_id, apart / (n * (n - 1) / 2), dict(outcomes), tuple(votes))
+def _apart(counts: Ints) -> Floats:
+    """Sum, over every two outcomes, how far apart they are times how many annotators are so."""
+    tie = counts.shape[1] - 1
+    apart = np.zeros(len(counts))
+    for one, other in combinations(range(tie + 1), 2):
+        apart += counts[:, one] * counts[:, other] * (0.5 if other == tie else 1.0)
+    return apart
+
+
+def _first(items: Sequence[str], pairs: Sequence[str], cases: Ints, score: Floats, n: Ints) -> Ints:
+    width = len(pairs)
+    by_item, by_pair = (np.argsort(np.argsort(np.array(ids))) for ids in (items, pairs))
+    return np.lexsort((by_pair[cases % width], by_item[cases // width], -n, -score))

@@ -1,6 +1,5 @@
 """What is known of one judgment while a study runs, and how it reads as an outcome. Pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,11 +54,10 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class GoldResult:
-    """How one annotator did on gold items: how many were right of those asked, and which were wrong."""
+    """How one annotator did on gold items: how many were right of those asked."""
 
     asked: int = 0
     right: int = 0
-    wrong: tuple[Vote, ...] = ()
 
 
 def is_right(vote: Vote) -> bool:
@@ -67,10 +65,3 @@ def is_right(vote: Vote) -> bool:
     if vote.expected == "better":
         return bool(vote.better_arm_id) and vote.chosen_arm_id == vote.better_arm_id
     return vote.preference == vote.expected
-
-
-def gold_result(votes: Iterable[Vote]) -> GoldResult:
-    """Count one annotator's gold items; others are passed over."""
-    asked = [vote for vote in votes if vote.item_kind == GOLD]
-    wrong = tuple(vote for vote in asked if not is_right(vote))
-    return GoldResult(len(asked), len(asked) - len(wrong), wrong)

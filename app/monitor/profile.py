@@ -5,20 +5,21 @@ as often as not. A count is called out when fair coins would give one as extreme
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from statistics import median
 
-from app.monitor.facts import ANSWERS, GOLD, REGULAR, SIDES, SKIP, TIES, GoldResult, Vote
+import numpy as np
+
+from app.monitor.columns import ANSWERED, NOBODY, Floats, Ints, Sheet
+from app.monitor.facts import ANSWERS, TIES, GoldResult
 from app.stats.wilson import wilson
 
 UNLIKELY = 0.001
 # Two responses cannot be read in less; a page with its texts takes longer than that to take in.
 TOO_FAST_S = 3.0
 ENOUGH = 5
+HARDLY_READ = 0.5
 ALWAYS = 8
 GOLD_ENOUGH = 2
 
@@ -42,6 +43,14 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How far each side was read, 0 to 1, in the mean over regular judgments that say so; None where none does."""
+
+    left: float | None
+    right: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One annotator's regular judgments. `n` leaves out those they could not judge.
 
@@ -60,48 +69,48 @@ class Profile:
     fast_ms: int | None
     gap_s: float | None
     entropy: float | None
+    read: Reading
     answers: Mapping[str, int]
     skips: int
     flags: int
     recognised: int
 
 
-def profile_of(given: Sequence[Vote], lengths: Mapping[str, int]) -> Profile:
-    """Describe one annotator from all their judgments, oldest first, and the lengths of responses by id."""
-    votes = [vote for vote in given if vote.item_kind == REGULAR]
+def profile_of(sheet: Sheet, rows: Ints) -> Profile:
+    """Describe one annotator from all the rows of theirs, oldest first."""
+    columns = sheet.columns
+    regular = rows[sheet.regular[rows]]
+    judged = rows[sheet.judged[rows]]
     # A gold item looks regular, so whoever alternates does so across them.
-    work = [vote for vote in given if vote.item_kind in {REGULAR, GOLD}]
-    judged = [vote for vote in votes if vote.preference != SKIP]
-    sides = [vote.preference for vote in judged if vote.preference in SIDES]
-    in_order = [vote.preference for vote in work if vote.preference in SIDES]
-    answers = Counter(vote.preference for vote in judged)
-    times = sorted(vote.active_ms for vote in judged)
-    gaps = [(later.submitted_at - earlier.submitted_at).total_seconds() for earlier, later in pairwise(work)]
+    work = rows[(sheet.regular | sheet.gold)[rows]]
+    in_order = sheet.side[work][sheet.side[work] != NOBODY]
+    counts = np.bincount(columns.preference[judged], minlength=len(ANSWERED))
+    answers = {answer: int(count) for answer, count in zip(ANSWERED, counts, strict=True) if count}
+    sides = answers.get("left", 0) + answers.get("right", 0)
+    comparable = judged[(sheet.side[judged] != NOBODY) & (sheet.longer[judged] != NOBODY)]
+    times = np.sort(columns.active_ms[judged])
+    gaps = np.diff(columns.submitted[work]) / 1e6
     return Profile(
         n=len(judged),
-        left=Share(answers["left"], len(sides)),
-        longer=_longer(judged, lengths),
-        ties=Share(sum(answers[tie] for tie in TIES), len(judged)),
-        changes=Share(sum(one != other for one, other in pairwise(in_order)), max(0, len(in_order) - 1)),
-        median_ms=median(times) if times else None,
-        fast_ms=times[math.ceil(len(times) / 10) - 1] if times else None,
-        gap_s=median(gaps) if gaps else None,
-        entropy=_entropy(answers) if judged else None,
-        answers=dict(answers),
-        skips=len(votes) - len(judged),
-        flags=sum(vote.flagged for vote in votes),
-        recognised=sum(vote.recognised for vote in votes),
+        left=Share(answers.get("left", 0), sides),
+        longer=Share(int(np.sum(sheet.side[comparable] == sheet.longer[comparable])), len(comparable)),
+        ties=Share(sum(answers.get(tie, 0) for tie in TIES), len(judged)),
+        changes=Share(int(np.sum(in_order[1:] != in_order[:-1])), max(0, len(in_order) - 1)),
+        median_ms=float(np.median(times)) if len(times) else None,
+        fast_ms=int(times[math.ceil(len(times) / 10) - 1]) if len(times) else None,
+        gap_s=float(np.median(gaps)) if len(gaps) else None,
+        entropy=_entropy(answers) if answers else None,
+        read=Reading(*(_mean(read[judged]) for read in (columns.read_left, columns.read_right))),
+        answers=answers,
+        skips=len(regular) - len(judged),
+        flags=int(np.sum(columns.flagged[regular])),
+        recognised=int(np.sum(columns.recognised[regular])),
     )
 
 
-def _longer(judged: Sequence[Vote], lengths: Mapping[str, int]) -> Share:
-    part = whole = 0
-    for vote in judged:
-        left, right = lengths.get(vote.left_response_id, 0), lengths.get(vote.right_response_id, 0)
-        if vote.preference in SIDES and left != right:
-            whole += 1
-            part += (vote.preference == "left") == (left > right)
-    return Share(part, whole)
+def _mean(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _entropy(answers: Mapping[str, int]) -> float:
@@ -113,7 +122,10 @@ def _entropy(answers: Mapping[str, int]) -> float:
 
 def tail(part: int, whole: int) -> float:
     """Probability that `whole` fair coins show `part` heads or more."""
-    ways = sum(math.comb(whole, heads) for heads in range(part, whole + 1))
+    ways = term = math.comb(whole, part)
+    for heads in range(part, whole):
+        term = term * (whole - heads) // (heads + 1)
+        ways += term
     return float(Fraction(ways, 2**whole))
 
 
@@ -123,6 +135,7 @@ def warnings_of(profile: Profile, gold: GoldResult) -> list[str]:
         *_same_answer(profile),
         *_alternating(profile),
         *_speed(profile),
+        *_reading(profile),
         *_gold(gold),
     ]
 
@@ -153,6 +166,18 @@ def _speed(profile: Profile) -> list[str]:
     if profile.median_ms is not None and profile.n >= ENOUGH and profile.median_ms < TOO_FAST_S * 1000:
         found.append(f"Spends {profile.median_ms / 1000:.1f} s of active time on an item (median).")
     return found
+
+
+def _reading(profile: Profile) -> list[str]:
+    sides = [one for one in (profile.read.left, profile.read.right) if one is not None]
+    if profile.n >= ENOUGH and sides and min(sides) < HARDLY_READ:
+        said = " and ".join(
+            f"{one:.0%} of {name}"
+            for name, one in (("A", profile.read.left), ("B", profile.read.right))
+            if one is not None
+        )
+        return [f"Had {said} in view, in the mean."]
+    return []
 
 
 def _gold(gold: GoldResult) -> list[str]:

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+import numpy as np
+from sqlmodel import Session, col, func, select
 
+from app.monitor.columns import ANSWERED, NOBODY, KnownItem, Sheet
 from app.monitor.disagreement import TIE, Disputed
 from app.monitor.exclusions import Person
-from app.monitor.facts import ANSWERS, SKIP, Vote
+from app.monitor.facts import ANSWERS, SKIP
 from app.monitor.profile import Share
 from app.monitor.votes import aware
-from models import Arm, ExitAnswer, Item, StudyEvent, User
+from models import Arm, ExitAnswer, Item, Revision, StudyEvent, User
 
 _GUESSES = 12
 
@@ -28,11 +30,13 @@ class ItemName:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What ids are called on a researcher's page."""
+    """What ids are called on a researcher's page, and what items are."""
 
     items: Mapping[str, ItemName]
+    known: Mapping[str, KnownItem]
     pids: Mapping[str, str]
     arms: Mapping[str, str]
+    better_arm_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +86,30 @@ class Event:
 
 def names_of(session: Session, study_id: str, members: Mapping[str, Person]) -> Names:
     """Load what everything in a study is called."""
-    items = session.exec(select(Item.id, Item.position, Item.prompt, Item.kind).where(Item.study_id == study_id))
+    start = func.substr(Item.prompt, 1, 80)
+    query = select(Item.id, Item.position, start, Item.kind, Item.expected)  # type: ignore[call-overload]
+    items, known = {}, {}
+    for key, position, prompt, kind, expected in session.exec(query.where(Item.study_id == study_id)):
+        items[key] = ItemName(position, prompt, str(kind))
+        known[key] = KnownItem(str(kind), expected)
+    arms = session.exec(select(Arm.id, Arm.name, Arm.special).where(Arm.study_id == study_id)).all()
     return Names(
-        items={key: ItemName(position, prompt[:80], str(kind)) for key, position, prompt, kind in items},
+        items=items,
+        known=known,
         pids={key: person.pid for key, person in members.items()},
-        arms=dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study_id)).all()),
+        arms={key: name for key, name, _ in arms},
+        better_arm_id=next((key for key, name, special in arms if special and name == "better"), ""),
     )
 
 
-def dispute_rows(queue: Sequence[Disputed], names: Names) -> list[Dispute]:
+def dispute_rows(queue: Sequence[Disputed], sheet: Sheet, names: Names) -> list[Dispute]:
     """Name what is disputed and by whom."""
     return [
         Dispute(
             item=names.items[one.item_id],
             score=one.score,
             outcomes=tuple(sorted((_outcome(arm_id, names), count) for arm_id, count in one.outcomes.items())),
-            answers=tuple(
-                sorted(
-                    (names.pids[vote.annotator_id], _answer(vote, names), vote.presentation_id) for vote in one.votes
-                )
-            ),
+            answers=tuple(sorted(_answered(row, sheet, names) for row in one.rows)),
         )
         for one in queue
     ]
@@ -111,35 +119,58 @@ def _outcome(arm_id: str, names: Names) -> str:
     return "tie" if arm_id == TIE else names.arms[arm_id]
 
 
-def _answer(vote: Vote, names: Names) -> str:
-    return names.arms[vote.chosen_arm_id] if vote.chosen_arm_id else ANSWERS[vote.preference]
+def _answered(row: int, sheet: Sheet, names: Names) -> tuple[str, str, str]:
+    columns = sheet.columns
+    return names.pids[columns.people[columns.who[row]]], answer_words(row, sheet, names), str(columns.ids[row])
 
 
-def note_rows(votes: Sequence[Vote], names: Names) -> list[Note]:
-    """Name who flagged, commented on or skipped what."""
+def answer_words(row: int, sheet: Sheet, names: Names) -> str:
+    """Say what was answered: the arm preferred by its name, else the answer in words."""
+    columns, chosen = sheet.columns, sheet.chosen[row]
+    if chosen != NOBODY:
+        return names.arms[columns.arms[chosen]]
+    return ANSWERS[ANSWERED[columns.preference[row]]]
+
+
+def note_rows(session: Session, sheet: Sheet, names: Names, limit: int) -> tuple[list[Note], int]:
+    """Name who flagged, commented on or skipped what, newest first, at most `limit`; and how many there are."""
+    columns = sheet.columns
+    noted = np.flatnonzero(columns.noted)[::-1]
+    words = _words(session, {str(columns.ids[row]): int(columns.number[row]) for row in noted[:limit]})
     return [
         Note(
-            presentation_id=vote.presentation_id,
-            pid=names.pids[vote.annotator_id],
-            item=names.items[vote.item_id],
-            flagged=vote.flagged,
-            skipped=vote.preference == SKIP,
-            text=" / ".join(text for text in (vote.skip_reason, vote.comment) if text),
+            presentation_id=str(columns.ids[row]),
+            pid=names.pids[columns.people[columns.who[row]]],
+            item=names.items[columns.items[columns.item[row]]],
+            flagged=bool(columns.flagged[row]),
+            skipped=ANSWERED[columns.preference[row]] == SKIP,
+            text=words[str(columns.ids[row])],
         )
-        for vote in votes
-    ]
+        for row in noted[:limit]
+    ], len(noted)
 
 
-def blinding_of(session: Session, study_id: str, votes: Sequence[Vote]) -> Blinding:
+def _words(session: Session, wanted: Mapping[str, int]) -> dict[str, str]:
+    query = select(Revision.presentation_id, Revision.number, Revision.skip_reason, Revision.comment).where(
+        col(Revision.presentation_id).in_(wanted)
+    )
+    return {
+        shown: " / ".join(text for text in (skip_reason, comment) if text)
+        for shown, number, skip_reason, comment in session.exec(query)
+        if number == wanted[shown]
+    }
+
+
+def blinding_of(session: Session, study_id: str, sheet: Sheet) -> Blinding:
     """Count who believes to have recognised a model, and what they guessed."""
-    judged = [vote for vote in votes if vote.preference != SKIP]
-    said = [vote for vote in judged if vote.recognised]
-    where = {vote.guess.strip(): vote.presentation_id for vote in said if vote.guess.strip()}
+    columns = sheet.columns
+    said = [str(one) for one in columns.ids[sheet.judged & columns.recognised]]
+    guessed = [(columns.guesses[one].strip(), one) for one in said if one in columns.guesses]
     exits = session.exec(select(ExitAnswer).where(ExitAnswer.study_id == study_id)).all()
-    guesses = Counter(vote.guess.strip() for vote in said if vote.guess.strip())
+    guesses, where = Counter(guess for guess, _ in guessed), dict(guessed)
     at_end = Counter(one.recognised_guess.strip() for one in exits if one.recognised_guess.strip())
     return Blinding(
-        per_item=Share(len(said), len(judged)),
+        per_item=Share(len(said), int(np.sum(sheet.judged))),
         at_end=Share(sum(one.recognised_model for one in exits), len(exits)),
         guesses=tuple((guess, count, where[guess]) for guess, count in _first(guesses)),
         exit_guesses=tuple(_first(at_end)),

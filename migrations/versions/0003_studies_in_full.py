@@ -241,6 +241,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('recognised_guess', sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default=''))
         batch_op.add_column(sa.Column('reading', sa.JSON(), nullable=False, server_default='{}'))
         batch_op.add_column(sa.Column('edit_reason', sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default=''))
+        batch_op.create_index(batch_op.f('ix_revision_created_at'), ['created_at'])
 
     with op.batch_alter_table('span', schema=None) as batch_op:
         batch_op.add_column(sa.Column('no_evidence', sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -303,6 +304,7 @@ def downgrade() -> None:
         batch_op.drop_column('no_evidence')
 
     with op.batch_alter_table('revision', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_revision_created_at'))
         batch_op.drop_column('edit_reason')
         batch_op.drop_column('reading')
         batch_op.drop_column('recognised_guess')

@@ -4,15 +4,19 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.monitor.disagreement import disputed
-from app.monitor.facts import GoldResult, Vote, gold_result, is_right
+from app.monitor.disagreement import disputed as disputed_in
+from app.monitor.facts import GoldResult, Vote, is_right
 from app.monitor.pace import hours_words, pace_of
-from app.monitor.profile import Share, profile_of, tail, warnings_of
-from app.monitor.twins import Account, find_twins
+from app.monitor.profile import Share, tail, warnings_of
+from app.monitor.twins import Account
+from app.monitor.twins import find_twins as find_twins_in
+from tests.unit.monitor_reference import one_profile as profile_of
+from tests.unit.monitor_reference import sheet
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ANSWERS = ("left", "right", "tie_good", "tie_bad", "cannot_judge")
@@ -42,6 +46,15 @@ def votes(answers, *, gap=timedelta(minutes=1), **over):
 
 
 LENGTHS = {"short": 10, "long": 20}
+
+
+def disputed(given_):
+    made = sheet(given_)
+    return disputed_in(made, np.zeros(len(made.columns), dtype=bool), 100)[0]
+
+
+def find_twins(accounts, given_):
+    return find_twins_in(accounts, sheet(given_))
 
 
 def test_a_profile_by_hand():
@@ -169,7 +182,7 @@ def test_gold_is_right_for_the_arm_and_not_for_the_side(preference, left, expect
     arms = {"left_arm_id": left, "right_arm_id": "bad" if left == "good" else "good"}
     one = vote(0, preference, item_kind="gold", expected=expected, better_arm_id="good", **arms)
     assert is_right(one) is right
-    assert gold_result([one, vote(1)]) == GoldResult(1, int(right), () if right else (one,))
+    assert sheet([one, vote(1)]).right_answer.tolist() == [right, False]
 
 
 @given(st.lists(st.sampled_from(ANSWERS), max_size=60))
@@ -267,7 +280,7 @@ def test_practice_and_gold_are_not_disputed():
 def test_scores_lie_between_none_and_all(answers):
     for one in disputed(case(*answers)):
         assert 0 < one.score <= 1
-        assert sum(one.outcomes.values()) == len(one.votes) >= 2
+        assert sum(one.outcomes.values()) == len(one.rows) >= 2
     reversed_ = disputed(case(*reversed(answers)))
     assert [one.score for one in reversed_] == [pytest.approx(one.score) for one in disputed(case(*answers))]
 
