@@ -111,6 +111,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/monitor/release"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/judgments"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/exclusions"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/exclusions"): Access.RESEARCHER,

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
-from app.monitor.columns import Sheet, microseconds, sheet_of
+from app.monitor.columns import Sheet, microseconds
 from app.monitor.coverage import Coverage, coverage_of
 from app.monitor.disagreement import disputed
-from app.monitor.kept import judged_columns
 from app.monitor.pace import DAY, Pace, pace_of
 from app.monitor.people import PersonRow, people_rows, twins_of
 from app.monitor.sections import (
@@ -21,12 +20,10 @@ from app.monitor.sections import (
     blinding_of,
     dispute_rows,
     event_rows,
-    names_of,
     note_rows,
 )
-from app.monitor.taken_out import taken_out
+from app.monitor.standing import standing_of
 from app.monitor.twins import Twins
-from app.monitor.votes import active_rules, lengths_of, members_of
 from models import Study
 
 MANY = 30
@@ -58,12 +55,10 @@ class Board:
 
 def board_of(session: Session, study: Study, now: datetime) -> Board:
     """Put the monitor together as of `now`; judgments that were read before are not read again."""
-    members = members_of(session, study)
-    names = names_of(session, study.id, members)
-    sheet = sheet_of(judged_columns(session, study), names.known, lengths_of(session, study.id), names.better_arm_id)
+    standing = standing_of(session, study)
+    members, names, sheet, out = standing.members, standing.names, standing.sheet, standing.out
     coverage = coverage_of(session, study, sheet, now)
     judged, wanted = sum(one.counted for one in coverage), sum(one.wanted for one in coverage)
-    out = taken_out(active_rules(session, study), sheet, members)
     queue, number = disputed(sheet, out, MANY)
     notes, noted = note_rows(session, sheet, names, MANY)
     return Board(

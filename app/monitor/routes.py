@@ -4,11 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, Field
 
 from app.accounts.access import CurrentUser
 from app.db import ReadSession, WriteSession
 from app.monitor.board import board_of
+from app.monitor.choosing import CHOICES, ORDERS
 from app.monitor.judgment import judgment_of
+from app.monitor.listing import Asked, listing_of
 from app.monitor.matrix import leases_of, matrix_of, release, shown_in
 from app.monitor.votes import members_of
 from app.studies.queries import get_study
@@ -18,6 +21,17 @@ from models.base import now
 router = APIRouter()
 
 _Page = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+class _Asked(BaseModel):
+    """The address of a list of judgments."""
+
+    what: Annotated[str, Field(max_length=40)] = "judged"
+    order: Annotated[str, Field(max_length=40)] = "newest"
+    annotator: Annotated[str, Field(max_length=64)] = ""
+    item: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    pair: Annotated[str, Field(max_length=64)] = ""
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
 @router.get("/studies/{study_id}/monitor")
@@ -50,6 +64,16 @@ def release_lease(
     pid = members_of(session, study)[shown.annotator_id].pid
     release(session, study, presentation_id, by=user, pid=pid, now=now())
     return RedirectResponse(f"/studies/{study.id}/monitor#leases", status_code=303)
+
+
+@router.get("/studies/{study_id}/judgments")
+def judgments(
+    request: Request, session: ReadSession, user: CurrentUser, study_id: str, asked: Annotated[_Asked, Query()]
+) -> Response:
+    """List the judgments behind a number of the monitor, a page at a time."""
+    study = get_study(session, study_id, user)
+    listing = listing_of(session, study, Asked(**asked.model_dump()))
+    return render(request, "monitor/judgments.html", study=study, listing=listing, choices=CHOICES, orders=ORDERS)
 
 
 @router.get("/studies/{study_id}/judgments/{presentation_id}")

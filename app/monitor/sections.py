@@ -44,6 +44,7 @@ class Dispute:
     """One entry of the disagreement queue: `outcomes` by name, and each answer as (pid, outcome, presentation id)."""
 
     item: ItemName
+    pair_id: str
     score: float
     outcomes: tuple[tuple[str, int], ...]
     answers: tuple[tuple[str, str, str], ...]
@@ -107,6 +108,7 @@ def dispute_rows(queue: Sequence[Disputed], sheet: Sheet, names: Names) -> list[
     return [
         Dispute(
             item=names.items[one.item_id],
+            pair_id=one.pair_id,
             score=one.score,
             outcomes=tuple(sorted((_outcome(arm_id, names), count) for arm_id, count in one.outcomes.items())),
             answers=tuple(sorted(_answered(row, sheet, names) for row in one.rows)),

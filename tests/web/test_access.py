@@ -133,6 +133,7 @@ EXPECTED = {
     ("POST", "/studies/judgments"): Expected(401, 403, 422, 422),
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/judgments"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/judgments/{presentation_id}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/exclusions"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/exclusions"): Expected(401, 403, 404, 303),

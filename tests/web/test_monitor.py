@@ -8,14 +8,17 @@ from bs4 import BeautifulSoup
 from sqlmodel import select
 
 from app.db import reading, writing
+from app.monitor.listing import PAGE
 from app.monitor.matrix import ROWS
 from models import (
     ComprehensionAttempt,
+    Exclusion,
     ExitAnswer,
     ItemResponse,
     Preference,
     Presentation,
     PresentationState,
+    Response,
     Revision,
     RevisionKind,
     Study,
@@ -24,7 +27,7 @@ from models import (
 from models.base import now
 from tests.factories import add, fill_study, make_study
 from tests.web.judging_help import an_answer, page_data, post, take
-from tests.web.monitor_help import SKIPPED, gold, items_of, judge, minutes_ago, person, shown
+from tests.web.monitor_help import SKIPPED, START, gold, items_of, judge, minutes_ago, person, shown
 
 L, R, GOOD, BAD = Preference.LEFT, Preference.RIGHT, Preference.TIE_GOOD, Preference.TIE_BAD
 
@@ -75,7 +78,8 @@ def test_coverage_counts_judgments_against_what_each_item_wants(researcher, data
     # Wanted: 2 + 1; given: 2 + min(2, 1), one beyond.
     assert "3 of 3 judgments" in text
     assert "lft against sft 3 of 3" in text
-    assert "2 of 2 items complete; 0 in hand, 1 skipped, 1 beyond what was wanted; 1 items held back" in text
+    said = "2 of 2 items complete; 0 in hand, 1 skipped, 1 beyond what was wanted; 1 item held back"
+    assert said in text.replace(" ,", ",")
     assert "better" not in text
 
 
@@ -158,8 +162,11 @@ def test_people_show_gold_the_check_and_their_profile(researcher, database, stud
         one.comprehension = [{"question": "?", "choices": ["a", "b"], "right": 0, "why": ""}]
         items = items_of(session, one)
         later = [minutes_ago(10 - at) for at in range(5)]
-        judge(session, one, bob, items[0], L, active_ms=10_000, at=later[0])
-        judge(session, one, bob, items[1], R, active_ms=30_000, at=later[1], flagged=True)
+        judge(session, one, bob, items[0], L, active_ms=10_000, at=later[0], reading={"left": 0.6, "right": 1.0})
+        judge(
+            session, one, bob, items[1], R, active_ms=30_000, at=later[1], flagged=True,
+            reading={"left": 0.2, "right": 1, "first_view_ms": 900},
+        )  # fmt: skip
         judge(session, one, bob, items[2], GOOD, active_ms=20_000, at=later[2])
         judge(session, one, bob, gold(session, one), L, left="better", at=later[3])
         missed = judge(session, one, bob, gold(session, one, position=101), L, left="worse", at=later[4])
@@ -179,9 +186,83 @@ def test_people_show_gold_the_check_and_their_profile(researcher, database, stud
     assert cells[4].startswith("33 %")
     # left, right, and left twice in gold items: two changes of three.
     assert cells[5:9] == ["2 of 3", "1.58 bit", "20.0 s", "10.0 s"]
-    assert cells[9:11] == ["1 of 2 item 101 wrong", "passed, 2 tries last 1 of 1"]
-    assert cells[11:15] == ["0", "1", "0", "0"]
+    assert cells[9:12] == ["40 %, 100 %", "1 of 2 item 101 wrong", "passed, 2 tries last 1 of 1"]
+    assert cells[12:16] == ["0", "1", "0", "0"]
     assert row.find("a", string="item 101 wrong")["href"].endswith(missed.id)
+
+
+def listed(client, href):
+    """The number in the title of a list of judgments, and the judgments of its first page."""
+    answer = client.get(href)
+    assert answer.status_code == 200, answer.text
+    page = BeautifulSoup(answer.text, "html.parser")
+    number = int(re.search(r"([\d]+) judgments?$", words(page.find("h2"))).group(1))
+    return number, [a["href"].rsplit("/", 1)[1] for a in page.select(".monitor-judgments tbody th a")]
+
+
+def test_every_number_leads_to_as_many_judgments_as_it_says(researcher, database, study, bob, filled):
+    with writing(database) as session:
+        one = session.get_one(Study, study.id)
+        items = items_of(session, one)
+        other = person(session, one, 2)
+        given = [
+            judge(session, one, bob, items[0], L, active_ms=3_000, reading={"left": 0.9, "right": 0.1}),
+            judge(session, one, bob, items[1], GOOD, active_ms=1_000, at=START + timedelta(minutes=2), flagged=True),
+            judge(session, one, bob, items[2], SKIPPED, at=START + timedelta(minutes=3)),
+            judge(session, one, bob, gold(session, one), R, left="better", at=START + timedelta(minutes=4)),
+        ]
+        session.get_one(Response, given[0].left_response_id).text += " And more."
+        judge(session, one, other, items[0], R, recognised_model=True)
+        add(session, Exclusion(study_id=one.id, rule="min_active", settings={"seconds": 2}))
+    page = soup(researcher, study)
+    row = next(row for row in page.select("#people-table tbody tr") if "a00000000001" in row.th.text)
+    found = {}
+    for link in row.select("td a[href*='?']"):
+        what = link["href"].split("what=")[1]
+        number, ids = listed(researcher, link["href"])
+        assert number == len(ids)
+        found[what] = (words(link), [given.index(next(g for g in given if g.id == key)) for key in ids])
+    # Bob's answers by number; newest first unless the link says otherwise.
+    assert found == {
+        "judged": ("2", [1, 0]),
+        "left": ("100 %", [0]),
+        "longer": ("100 %", [0]),
+        "ties": ("50 %", [1]),
+        "work&order=oldest": ("1 of 1", [0, 1, 2, 3]),
+        "judged&order=time": ("1.0 s", [1, 0]),
+        "judged&order=read": ("90 %, 10 %", [0, 1]),
+        "gold": ("0 of 1", [3]),
+        "skips": ("1", [2]),
+        "flags": ("1", [1]),
+        "excluded": ("1", [1]),
+    }
+    blinding = page.find(id="blinding-title").find_parent("section").select_one("a[href*=recognised]")
+    assert listed(researcher, blinding["href"])[0] == 1
+    coverage = page.find(id="coverage-title").find_parent("section").select("a")
+    assert [listed(researcher, link["href"])[0] for link in coverage] == [3, 1]
+    assert listed(researcher, f"/studies/{study.id}/judgments?what=all&item=1")[0] == 2
+
+
+def test_a_list_of_judgments_pages_and_refuses_what_is_not_there(researcher, database, study, bob):
+    with writing(database) as session:
+        one = session.get_one(Study, study.id)
+        fill_study(session, one, prompts=tuple(f"Prompt {n}" for n in range(PAGE + 2)))
+        for at, item in enumerate(items_of(session, one)):
+            judge(session, one, bob, item, L, at=START + timedelta(minutes=at))
+    place = f"/studies/{study.id}/judgments"
+    number, first = listed(researcher, place)
+    assert (number, len(first)) == (PAGE + 2, PAGE)
+    page = BeautifulSoup(researcher.get(f"{place}?annotator=a00000000001").text, "html.parser")
+    later = page.find("a", string="Later")["href"]
+    assert "annotator=a00000000001" in later
+    number, second = listed(researcher, place + later)
+    assert (number, len(second)) == (PAGE + 2, 2)
+    assert not set(first) & set(second)
+    assert listed(researcher, f"{place}?page=99")[1] == second
+    assert listed(researcher, f"{place}?what=ties") == (0, [])
+    for wrong in ("what=nothing", "order=best", "annotator=nobody", "item=999", "pair=none"):
+        assert researcher.get(f"{place}?{wrong}").status_code == 404, wrong
+    assert researcher.get(f"{place}?page=0").status_code == 422
 
 
 def test_the_queue_names_the_arms_and_links_the_answers(researcher, database, study, bob, filled, htmx):
