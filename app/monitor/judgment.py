@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from app.monitor.evidence import ShownInstance, instances_beside
 from app.monitor.excluding import excluding
 from app.monitor.facts import ANSWERS
 from app.monitor.matrix import shown_in
@@ -24,6 +25,14 @@ class SideShown:
     arm: str
     response_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedSpan:
+    """A marked passage, and the tuning-set instances that were shown beside it; none where none was asked for."""
+
+    span: Span
+    instances: tuple[ShownInstance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class SavedRevision:
     read: str
     guideline_version: int
     app_version: str
-    spans: tuple[Span, ...]
+    spans: tuple[MarkedSpan, ...]
     marks: tuple[str, ...]
 
 
@@ -95,15 +104,17 @@ def _revisions(session: Session, shown: Presentation, titles: Mapping[str, str])
     saved = session.exec(
         select(Revision).where(Revision.presentation_id == shown.id).order_by(col(Revision.number))
     ).all()
-    spans: dict[str, list[Span]] = {}
+    spans: dict[str, list[MarkedSpan]] = {}
     marked = (
         select(Span)
         .join(Revision, col(Revision.id) == col(Span.revision_id))
         .where(Revision.presentation_id == shown.id)
         .order_by(col(Span.position), col(Span.id))
     )
-    for span in session.exec(marked):
-        spans.setdefault(span.revision_id, []).append(span)
+    found = session.exec(marked).all()
+    beside = instances_beside(session, shown.id, found)
+    for span in found:
+        spans.setdefault(span.revision_id, []).append(MarkedSpan(span, tuple(beside[span.id])))
     submitted = [one.number for one in saved if one.kind == RevisionKind.SUBMITTED]
     ends = {"first answer": submitted[:1], "final answer": submitted[-1:]}
     return tuple(
@@ -112,7 +123,9 @@ def _revisions(session: Session, shown: Presentation, titles: Mapping[str, str])
     )
 
 
-def _revision(one: Revision, titles: Mapping[str, str], spans: Sequence[Span], marks: Sequence[str]) -> SavedRevision:
+def _revision(
+    one: Revision, titles: Mapping[str, str], spans: Sequence[MarkedSpan], marks: Sequence[str]
+) -> SavedRevision:
     left, right = one.ratings.get("left", {}), one.ratings.get("right", {})
     named = list(dict.fromkeys([*titles, *left, *right]))
     return SavedRevision(
