@@ -65,7 +65,7 @@ def board_of(session: Session, study: Study, now: datetime) -> Board:
         coverage=coverage,
         judged=judged,
         wanted=wanted,
-        pace=pace_of(_recent(sheet, now), remaining=wanted - judged, now=now),
+        pace=pace_of(_recent(sheet, now), wanted=wanted, judged=judged, now=now),
         people=people_rows(session, study, sheet, members, out),
         twins=twins_of(session, study.id, sheet, members),
         disputes=dispute_rows(queue, sheet, names),

@@ -166,7 +166,7 @@ def _yes_no(said: object) -> str:
 def _read(reading: Mapping[str, float]) -> str:
     if not {"left", "right"} <= reading.keys():
         return ""
-    return f"A {reading['left']:.0%}, B {reading['right']:.0%}"
+    return f"A {100 * reading['left']:.0f} %, B {100 * reading['right']:.0f} %"
 
 
 def _excluded(session: Session, study: Study, shown: Presentation) -> tuple[str, ...]:

@@ -132,5 +132,7 @@ def _listed(row: int, standing: Standing, pairs: dict[str, str]) -> ListedRow:
 
 
 def _read(left: Floats, right: Floats, row: int) -> str:
-    said = [f"{name} {value[row]:.0%}" for name, value in (("A", left), ("B", right)) if not np.isnan(value[row])]
+    said = [
+        f"{name} {100 * value[row]:.0f} %" for name, value in (("A", left), ("B", right)) if not np.isnan(value[row])
+    ]
     return ", ".join(said)

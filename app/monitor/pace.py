@@ -20,12 +20,14 @@ class Pace:
     words: str
 
 
-def pace_of(moments: Iterable[datetime], *, remaining: int, now: datetime) -> Pace:
+def pace_of(moments: Iterable[datetime], *, wanted: int, judged: int, now: datetime) -> Pace:
     """Count submissions and extend the last hour's pace, or the last day's where the hour had none."""
+    remaining = wanted - judged
     recent = [moment for moment in moments if now - DAY < moment <= now]
     last_hour = sum(now - HOUR < moment for moment in recent)
     if remaining <= 0:
-        return Pace(last_hour, len(recent), None, "Every judgment wanted is there.")
+        words = "Every judgment wanted is there." if wanted else "No judgment is wanted yet."
+        return Pace(last_hour, len(recent), None, words)
     if not recent:
         return Pace(0, 0, None, "No judgment in the last day, so there is no estimate.")
     per_hour, span = (last_hour, "hour") if last_hour else (len(recent) / 24, "day")

@@ -172,7 +172,7 @@ def _reading(profile: Profile) -> list[str]:
     sides = [one for one in (profile.read.left, profile.read.right) if one is not None]
     if profile.n >= ENOUGH and sides and min(sides) < HARDLY_READ:
         said = " and ".join(
-            f"{one:.0%} of {name}"
+            f"{100 * one:.0f} % of {name}"
             for name, one in (("A", profile.read.left), ("B", profile.read.right))
             if one is not None
         )

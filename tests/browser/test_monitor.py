@@ -36,9 +36,19 @@ def busy(database, study, bob):
                     recognised_model=at == 4, recognised_guess="a kettle model" if at == 4 else "",
                     comment="Both miss the point." if at == 2 else "", flagged=at == 5,
                     ratings={"left": {"helpfulness": 4}, "right": {"helpfulness": 2}},
+                    reading={"left": 1, "right": 0.9, "first_view_ms": 1200},
                 )  # fmt: skip
         for at, item in enumerate(items[:10]):
-            judge(session, one, bot, item, L, at=minutes_ago(5) + timedelta(seconds=at), active_ms=900)
+            judge(
+                session,
+                one,
+                bot,
+                item,
+                L,
+                at=minutes_ago(5) + timedelta(seconds=at),
+                active_ms=900,
+                reading={"left": 0.2, "right": 0.1},
+            )
         for at in range(2):
             item = gold(session, one, position=100 + at)
             judge(session, one, bot, item, L, left="worse", at=minutes_ago(4))
@@ -59,6 +69,7 @@ def every_look(page, axe, picture, name):
         picture(page, f"{name}-{theme}")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_timeout(250)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     picture(page, f"{name}-400")
     page.set_viewport_size({"width": 1920, "height": 1000})
@@ -99,6 +110,33 @@ def test_the_monitor_is_read_by_keyboard_and_updates_in_place(page_for, axe, pic
     expect(page).to_have_url(re.compile(r"/judgments/"))
     page.set_viewport_size({"width": 1280, "height": 800})
     every_look(page, axe, picture, "judgment")
+
+
+def test_a_number_leads_to_its_judgments(page_for, axe, picture, alice, busy):
+    page = page_for(alice)
+    page.goto(f"/studies/{busy.id}/monitor")
+    row = page.get_by_role("region", name="Annotators and how they judge").get_by_role("row", name="a00000000004")
+    row.get_by_role("link", name="100 %").first.press("Enter")
+    expect(page.get_by_role("heading", level=2)).to_contain_text("Chose left by a00000000004 10 judgments")
+    expect(page.locator(".monitor-judgments tbody tr")).to_have_count(10)
+    every_look(page, axe, picture, "judgments")
+    page.get_by_label("Show").select_option("gold-wrong")
+    page.get_by_role("button", name="Show").press("Enter")
+    expect(page.get_by_role("heading", level=2)).to_contain_text("Gold items answered otherwise by a00000000004 2")
+    page.get_by_label("Show").select_option("ties")
+    page.get_by_role("button", name="Show").press("Enter")
+    expect(page.get_by_text("None.")).to_be_visible()
+    every_look(page, axe, picture, "judgments-none")
+
+
+def test_an_empty_monitor_can_be_read(page_for, axe, picture, alice, study):
+    page = page_for(alice)
+    page.goto(f"/studies/{study.id}/monitor")
+    expect(page.get_by_text("No pairs yet.")).to_be_visible()
+    every_look(page, axe, picture, "monitor-empty")
+    page.goto(f"/studies/{study.id}/exclusions")
+    expect(page.get_by_text("No rule yet")).to_be_visible()
+    every_look(page, axe, picture, "exclusions-empty")
 
 
 def test_updates_stop_when_asked_and_while_nobody_looks(page_for, alice, busy):

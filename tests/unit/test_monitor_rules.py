@@ -212,7 +212,7 @@ def test_swapping_sides_swaps_what_is_said_of_them(answers):
 
 def test_pace_extends_the_last_hour():
     moments = [NOW - timedelta(minutes=minutes) for minutes in (10, 20, 30, 90)]
-    pace = pace_of(moments, remaining=9, now=NOW)
+    pace = pace_of(moments, wanted=9, judged=0, now=NOW)
     # Three an hour, nine to go.
     assert (pace.last_hour, pace.last_day, pace.finish) == (3, 4, NOW + timedelta(hours=3))
     assert pace.words == "If the pace of the last hour holds: 3 an hour, 9 to go, 3 h."
@@ -220,14 +220,15 @@ def test_pace_extends_the_last_hour():
 
 def test_pace_falls_back_on_the_day_and_then_says_that_it_knows_nothing():
     day = [NOW - timedelta(hours=hours) for hours in range(2, 14)]
-    pace = pace_of(day, remaining=6, now=NOW)
+    pace = pace_of(day, wanted=6, judged=0, now=NOW)
     # Twelve in 24 hours are half a judgment an hour.
     assert (pace.last_hour, pace.last_day, pace.finish) == (0, 12, NOW + timedelta(hours=12))
     assert "pace of the last day holds: 0.5 an hour" in pace.words
-    nothing = pace_of([NOW - timedelta(hours=24)], remaining=6, now=NOW)
+    nothing = pace_of([NOW - timedelta(hours=24)], wanted=6, judged=0, now=NOW)
     assert (nothing.finish, nothing.words) == (None, "No judgment in the last day, so there is no estimate.")
-    assert pace_of(day, remaining=0, now=NOW).words == "Every judgment wanted is there."
-    far = pace_of([NOW], remaining=10**9, now=NOW)
+    assert pace_of(day, wanted=12, judged=12, now=NOW).words == "Every judgment wanted is there."
+    assert pace_of([], wanted=0, judged=0, now=NOW).words == "No judgment is wanted yet."
+    far = pace_of([NOW], wanted=10**9, judged=0, now=NOW)
     assert far.finish == NOW + timedelta(days=3650)
 
 
