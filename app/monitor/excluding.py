@@ -1,6 +1,6 @@
 """Applying a study's exclusion rules to stored judgments, and adding and revoking them; a rule is never deleted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,10 @@ def excluding(session: Session, study: Study) -> Excluding:
     return Excluding(rules, people_of(iter_votes(session, study), members_of(session, study)))
 
 
+# Of each rule, the judgments and annotators it meets by itself.
+Counting = Callable[[Sequence[Rule]], list[tuple[int, int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRule:
     """A rule with its history and the judgments and annotators it meets now, by itself and also when revoked."""
@@ -48,8 +52,11 @@ class StoredRule:
     annotators: int
 
 
-def stored_rules(session: Session, study: Study) -> list[StoredRule]:
-    """List every rule ever added to a study, oldest first, revoked ones too."""
+def stored_rules(session: Session, study: Study, count: Counting | None = None) -> list[StoredRule]:
+    """List every rule ever added to a study, oldest first, revoked ones too; `count` says what each rule meets.
+
+    Without it judgments are read for the counts, and none is kept.
+    """
     rules = session.exec(
         select(Exclusion).where(Exclusion.study_id == study.id).order_by(col(Exclusion.created_at), col(Exclusion.id))
     ).all()
@@ -57,7 +64,8 @@ def stored_rules(session: Session, study: Study) -> list[StoredRule]:
         return []
     users = {key for one in rules for key in (one.created_by, one.revoked_by) if key}
     names = dict(session.exec(select(User.id, User.name).where(col(User.id).in_(users))).all())
-    counts = count_met(session, study, [Rule(one.rule, one.settings) for one in rules])
+    plain = [Rule(one.rule, one.settings) for one in rules]
+    counts = count(plain) if count else count_met(session, study, plain)
     return [
         StoredRule(one, names.get(one.created_by or "", ""), names.get(one.revoked_by or "", ""), *met)
         for one, met in zip(rules, counts, strict=True)

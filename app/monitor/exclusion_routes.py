@@ -12,9 +12,11 @@ from app.accounts.access import CurrentUser
 from app.db import ReadSession, WriteSession
 from app.monitor.coverage import pair_names
 from app.monitor.excluding import StoredRule, add_rule, revoke_rule, stored_rules
-from app.monitor.exclusions import Rule, Tally, people_of, tally
+from app.monitor.exclusions import Rule
 from app.monitor.rule_forms import KINDS, BadRuleError, read_rule, sentence, title_of
-from app.monitor.votes import active_rules, iter_votes, members_of
+from app.monitor.standing import standing_of
+from app.monitor.taken_out import Tally, met_by, taken_out, tally
+from app.monitor.votes import members_of
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
 from models import Study
@@ -51,14 +53,12 @@ def exclusions(request: Request, session: ReadSession, user: CurrentUser, study_
 
 
 def _preview(session: Session, study: Study, typed: Mapping[str, str]) -> Preview:
-    members = members_of(session, study)
-    pids = {person.pid for person in members.values()}
+    standing = standing_of(session, study)
+    sheet, members = standing.sheet, standing.members
     name, reason = typed["rule"], typed.get("reason", "")
-    settings = read_rule(name, typed, pids=pids, reason=reason)
-    votes = list(iter_votes(session, study))
-    people = people_of(votes, members)
-    held = active_rules(session, study)
-    before, after = tally(votes, people, held), tally(votes, people, (*held, Rule(name, settings)))
+    settings = read_rule(name, typed, pids={person.pid for person in members.values()}, reason=reason)
+    with_it = standing.out | taken_out([Rule(name, settings)], sheet, members)
+    before, after = tally(sheet, standing.out), tally(sheet, with_it)
     kept = {setting.name: typed.get(setting.name, "") for setting in KINDS[name].settings}
     return Preview(name, sentence(name, settings), kept, reason, _rows(before, after, pair_names(session, study.id)))
 
@@ -83,10 +83,8 @@ def _page(
 ) -> Response:
     if problem and is_htmx(request):
         return render(request, "monitor/_preview.html", status_code=422, study=study, preview=None, problem=problem)
-    members = members_of(session, study)
-    votes = list(iter_votes(session, study))
-    people = people_of(votes, members)
-    rules = active_rules(session, study)
+    standing = standing_of(session, study)
+    sheet, members = standing.sheet, standing.members
     return render(
         request,
         "monitor/exclusions.html",
@@ -94,11 +92,11 @@ def _page(
         study=study,
         kinds=tuple(KINDS.values()),
         pids=[person.pid for person in members.values()],
-        stored=stored_rules(session, study),
+        stored=stored_rules(session, study, lambda rules: met_by(rules, sheet, members)),
         words=_words,
         title_of=title_of,
-        everything=tally(votes, people, ()),
-        remaining=tally(votes, people, rules),
+        everything=tally(sheet, taken_out((), sheet, members)),
+        remaining=tally(sheet, standing.out),
         withdrawn=sum(person.withdrawn for person in members.values()),
         typed=dict(typed or {}),
         preview=preview,

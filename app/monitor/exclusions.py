@@ -141,22 +141,6 @@ def reasons(rules: Iterable[Rule], answer: Answer, people: Mapping[str, Person])
     return list(dict.fromkeys(rule.name for rule in rules if meets(rule, answer, person)))
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What remains: judgments, the annotators they come from, and judgments per pair id."""
-
-    judgments: int
-    annotators: int
-    pairs: Mapping[str, int]
-
-
-def tally(votes: Iterable[Vote], people: Mapping[str, Person], rules: Iterable[Rule]) -> Tally:
-    """Count the regular judgments that no rule takes out, skips included, as preferences.csv has them."""
-    rules = tuple(rules)
-    kept = [vote for vote in votes if vote.item_kind == REGULAR and not reasons(rules, vote, people)]
-    return Tally(len(kept), len({vote.annotator_id for vote in kept}), Counter(vote.pair_id for vote in kept))
-
-
 def matched(votes: Iterable[Vote], people: Mapping[str, Person], rules: Sequence[Rule]) -> list[tuple[int, int]]:
     """Count the regular judgments that each rule meets by itself, and their annotators; no judgment is kept."""
     judgments, annotators = [0] * len(rules), [set[str]() for _ in rules]

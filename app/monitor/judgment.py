@@ -7,11 +7,13 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from app.monitor.evidence import ShownInstance, instances_beside
-from app.monitor.excluding import excluding
+from app.monitor.exclusions import Given, reasons
 from app.monitor.facts import ANSWERS
 from app.monitor.matrix import shown_in
 from app.monitor.rule_forms import title_of
-from app.monitor.votes import aware
+from app.monitor.standing import standing_of
+from app.monitor.taken_out import counted
+from app.monitor.votes import active_rules, aware
 from app.studies.questions import STRENGTHS, read_questions
 from models import Arm, Item, Membership, Presentation, Response, Revision, RevisionKind, Span, Study
 
@@ -175,5 +177,9 @@ def _excluded(session: Session, study: Study, shown: Presentation) -> tuple[str,
         .where(Revision.presentation_id == shown.id, Revision.kind == RevisionKind.SUBMITTED)
         .order_by(col(Revision.number).desc())
     ).first()
-    names = excluding(session, study).names(shown, final) if final else []
-    return tuple(title_of(name) for name in names)
+    rules = active_rules(session, study)
+    if final is None or not rules:
+        return ()
+    standing = standing_of(session, study)
+    given = Given(shown.annotator_id, final.active_ms, final.recognised_model, final.guideline_version)
+    return tuple(title_of(name) for name in reasons(rules, given, counted(standing.sheet, standing.members)))

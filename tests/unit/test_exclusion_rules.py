@@ -14,12 +14,19 @@ from app.monitor.exclusions import (
     meets,
     people_of,
     reasons,
-    tally,
 )
 from app.monitor.rule_forms import KINDS, BadRuleError, read_rule, sentence, title_of
+from app.monitor.taken_out import met_by, taken_out
+from app.monitor.taken_out import tally as tally_in
+from tests.unit.monitor_reference import sheet
 from tests.unit.test_monitor_rules import ANSWERS, vote
 
 PIDS = ("a1", "a2")
+
+
+def tally(given_, people, rules):
+    made = sheet(given_)
+    return tally_in(made, taken_out(rules, made, people))
 
 
 def someone(**over):
@@ -83,6 +90,7 @@ def test_counts_leave_practice_and_gold_out():
     after = tally(given_, people, [rule])
     assert (after.judgments, after.annotators, dict(after.pairs)) == (2, 1, {"pair": 1, "other": 1})
     assert matched(iter(given_), people, [rule, Rule("recognised", {})]) == [(1, 1), (0, 0)]
+    assert met_by([rule, Rule("recognised", {})], sheet(given_), people) == [(1, 1), (0, 0)]
 
 
 RULES = st.sampled_from(
@@ -130,6 +138,7 @@ def test_rules_only_ever_take_out_and_in_any_order(study, rules):
     assert remaining == tally(given_, people, list(reversed(rules)))
     by_hand = [one for one in given_ if one.item_kind == "regular" and not reasons(rules, one, people)]
     assert remaining.judgments == len(by_hand)
+    assert met_by(rules, sheet(given_), people) == matched(given_, people, rules)
     if len(rules) == 1:
         assert everything.judgments - remaining.judgments == matched(given_, people, rules)[0][0]
 

@@ -168,7 +168,7 @@ def test_the_policy_for_those_who_withdraw_counts_without_a_rule(researcher, dat
 def test_the_monitor_and_the_judgment_say_what_is_excluded(researcher, database, study, judged, bob):
     researcher.post(f"/studies/{study.id}/exclusions", data={"rule": "recognised"})
     page = BeautifulSoup(researcher.get(f"/studies/{study.id}/monitor").text, "html.parser")
-    assert "1 judgments" in words(page.find(id="pace-title").find_parent("section"))
+    assert "Excluded 1 judgment" in words(page.find(id="pace-title").find_parent("section"))
     with reading(database) as session:
         query = select(Presentation.id).join(Revision).where(Revision.recognised_model)
         token = session.exec(query).one()
