@@ -51,6 +51,7 @@ class Facts:
     pairs: Sequence[str]
     responses: int
     holes: Sequence[str]
+    generating: bool
     allow_holes: bool
     can_be_shown: bool
     unscanned: int
@@ -133,6 +134,9 @@ def _responses(facts: Facts) -> Condition:
     if state != UNMET and facts.prompts and facts.pairs and not facts.can_be_shown:
         state, remedy = UNMET, "Generate responses, or take back what was excluded under Leak flags."
         sentence = "No item has two responses of a pair that may be shown, so nothing could be handed out."
+    if facts.generating:
+        state, sentence = UNMET, "Responses are being generated."
+        remedy = "Wait until that is done, or stop it first."
     if not (facts.prompts and facts.arms):
         state, sentence = HINT, "They come after prompts and arms."
     return Condition("Responses", state, sentence, "/generation", "Generation", remedy)

@@ -9,11 +9,14 @@ from sqlmodel import Session, col, func, select
 
 from app.leaks.scanning import unscanned
 from app.studies.coverage import missing_responses
+from app.studies.generation_rules import is_lost, utc
 from app.studies.opening import Condition, Facts, KnownState, Recruited, gates, hints
 from app.studies.questions import read_questions
 from app.studies.workload import Workload, workload
 from models import (
     Arm,
+    GenerationRun,
+    GenerationState,
     ImportState,
     Invite,
     Item,
@@ -33,11 +36,11 @@ from models import (
 
 def checklist(session: Session, study: Study, now: datetime) -> tuple[Condition, ...]:
     """List every condition of opening a study, gates first; invites count while they can be used at `now`."""
-    return (*gates(facts_of(session, study)), *hints(_recruited(session, study, now), _work(session, study)))
+    return (*gates(facts_of(session, study, now)), *hints(_recruited(session, study, now), _work(session, study)))
 
 
-def facts_of(session: Session, study: Study) -> Facts:
-    """Load what the gates look at."""
+def facts_of(session: Session, study: Study, now: datetime) -> Facts:
+    """Load what the gates look at; a run counts as generating while it gives signs of life."""
     arms = session.exec(
         select(Arm.name).where(Arm.study_id == study.id, col(Arm.special).is_(False)).order_by(Arm.name)
     ).all()
@@ -48,6 +51,7 @@ def facts_of(session: Session, study: Study) -> Facts:
         pairs=_pairs(session, study.id),
         responses=_responses(session, study.id),
         holes=[f"item {hole.position} from {hole.arm}" for hole in missing_responses(session, study.id)],
+        generating=_generating(session, study.id, now),
         allow_holes=study.allow_holes,
         can_be_shown=_can_be_shown(session, study.id),
         unscanned=unscanned(session, study.id),
@@ -88,6 +92,13 @@ def _responses(session: Session, study_id: str) -> int:
         .where(Item.study_id == study_id, Item.kind == ItemKind.REGULAR, col(Arm.special).is_(False))
     )
     return session.exec(query).one()
+
+
+def _generating(session: Session, study_id: str, now: datetime) -> bool:
+    running = select(GenerationRun.touched_at).where(
+        GenerationRun.study_id == study_id, GenerationRun.state == GenerationState.RUNNING
+    )
+    return any(not is_lost(utc(touched_at), now) for touched_at in session.exec(running))
 
 
 def _can_be_shown(session: Session, study_id: str) -> bool:

@@ -24,6 +24,7 @@ from models import (
     StudyState,
     User,
 )
+from models.base import now
 
 _NOT_THERE = "There is no such study, or it is not yours to see."
 
@@ -155,7 +156,7 @@ def change_state(session: Session, study: Study, state: StudyState) -> None:
     if state == StudyState.OPEN:
         refuse_while_generating(session, study)
         # In the transaction that opens it, so that nothing unread can arrive in between.
-        problems, remedy = refusal(gates(facts_of(session, study)))
+        problems, remedy = refusal(gates(facts_of(session, study, now())))
         if problems:
             raise ConflictError(problems, remedy=remedy)
     study.state = state

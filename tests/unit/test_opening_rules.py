@@ -14,6 +14,7 @@ WHOLE = Facts(
     pairs=("lft against sft",),
     responses=6,
     holes=(),
+    generating=False,
     allow_holes=False,
     can_be_shown=True,
     unscanned=0,
@@ -64,6 +65,7 @@ LACKS = [
         "Responses",
         "No item has two responses of a pair that may be shown, so nothing could be handed out.",
     ),
+    ({"generating": True, "holes": ("item 2 from lft",)}, "Responses", "Responses are being generated."),
     ({"unscanned": 6}, "Leak flags", "6 responses are not scanned yet."),
     (
         {"flags": 3, "undecided": 2},

@@ -198,7 +198,7 @@ def test_a_study_with_holes_leads_to_its_generation(researcher, database, draft)
     assert "9 responses are missing" in refused.text
     assert "under Generation" in refused.text
     overview = BeautifulSoup(researcher.get(f"/studies/{draft.id}").text, "html.parser")
-    assert overview.select_one(f'.banner a[href="/studies/{draft.id}/generation"]').text == "Generate them"
+    assert overview.select_one(f'.opening a[href="/studies/{draft.id}/generation"]').text.startswith("Generation")
 
 
 def test_saving_a_complete_setup_leads_to_its_generation(researcher):

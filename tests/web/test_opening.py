@@ -16,6 +16,7 @@ from app.studies.queries import change_state
 from app.studies.questions import EvidenceQuestion, Questions, write_questions
 from models import (
     Arm,
+    GenerationRun,
     Invite,
     Item,
     ItemKind,
@@ -124,6 +125,21 @@ def test_holes_block_unless_accepted_and_lead_to_generation(researcher, database
     state, sentence, _ = seen(researcher, draft)["Responses"]
     assert state == "note"
     assert "it may open all the same" in sentence
+    assert opened(researcher, draft).status_code == 303
+
+
+def test_a_study_that_is_being_filled_does_not_open_and_says_so(researcher, database, draft):
+    with writing(database) as session:
+        run = add(session, GenerationRun(study_id=draft.id, total=6))
+    assert seen(researcher, draft)["Responses"][:2] == (
+        "to do",
+        "Responses are being generated. Generation : Responses",
+    )
+    assert opened(researcher, draft).status_code == 409
+    # Without a sign of life for a day it is no longer one.
+    with writing(database) as session:
+        session.get_one(GenerationRun, run.id).touched_at = now() - timedelta(days=1)
+    assert seen(researcher, draft)["Responses"][0] == "done"
     assert opened(researcher, draft).status_code == 303
 
 
