@@ -49,7 +49,7 @@ def test_a_researcher_generates_retries_and_opens_by_keyboard(
     script(scripted_engines, "sft", stall_at=3)
     page = page_for(alice)
     page.goto(f"/studies/{draft.id}")
-    page.get_by_role("link", name="Generation: Responses").press("Enter")
+    page.get_by_role("link", name="Generation for Responses").press("Enter")
     page.wait_for_url("**/generation", wait_until="load")
     page.get_by_role("button", name="Generate 36 responses").press("Enter")
     heading = page.get_by_role("heading", name="Generating 36 responses")

@@ -133,7 +133,7 @@ def test_a_study_that_is_being_filled_does_not_open_and_says_so(researcher, data
         run = add(session, GenerationRun(study_id=draft.id, total=6))
     assert seen(researcher, draft)["Responses"][:2] == (
         "to do",
-        "Responses are being generated. Generation : Responses",
+        "Responses are being generated. Generation for Responses",
     )
     assert opened(researcher, draft).status_code == 409
     # Without a sign of life for a day it is no longer one.
