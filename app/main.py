@@ -45,8 +45,10 @@ from app.provenance.store import Indexes
 from app.responses import routes as responses
 from app.results import build_routes as exports
 from app.results import import_routes as judgment_files
+from app.results import page_routes as result_pages
 from app.results import routes as results
 from app.results.build_jobs import Exports
+from app.results.finding_jobs import FindingJobs
 from app.settings import Settings, load_secret
 from app.share import routes as share
 from app.studies import generation_routes as generation
@@ -96,6 +98,7 @@ _ROUTERS = (
     results.router,
     people.router,
     joining.router,
+    result_pages.router,
     monitor.router,
     exclusions.router,
     provenance.router,
@@ -164,6 +167,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
     app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
     app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
+    app.state.findings = FindingJobs(app.state.database)
     probing = asyncio.create_task(_probe_adapters(app.state.engines))
     try:
         yield
@@ -174,6 +178,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(app.state.imports.close)
         await run_in_threadpool(app.state.borrowing.close)
         await run_in_threadpool(app.state.exports.close)
+        await run_in_threadpool(app.state.findings.close)
         await run_in_threadpool(app.state.indexes.close)
         if given is None:
             await app.state.engines.aclose()

@@ -19,6 +19,7 @@ from models.judgment import (
 )
 from models.lexicon import Lexicon
 from models.response import Origin, Response, Trace, TraceAggregate
+from models.result import StudyFindings
 from models.scored_file import FileState, ScoredFile, ScoredLine
 from models.study import (
     Arm,
@@ -90,6 +91,7 @@ __all__ = [
     "Span",
     "Study",
     "StudyEvent",
+    "StudyFindings",
     "StudyState",
     "Trace",
     "TraceAggregate",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint
+from sqlalchemy import JSON, CheckConstraint, Index
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from models.base import checked, new_id, now
@@ -66,7 +66,11 @@ class Presentation(SQLModel, table=True):
     work done here.
     """
 
-    __table_args__ = (UniqueConstraint("annotator_id", "item_id", "pair_id"),)
+    __table_args__ = (
+        UniqueConstraint("annotator_id", "item_id", "pair_id"),
+        # So that how many were judged, and since when, is counted without reading them.
+        Index("ix_presentation_submitted", "study_id", "submitted_at"),
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True)
     study_id: str = Field(foreign_key="study.id", index=True)

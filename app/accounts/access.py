@@ -108,6 +108,10 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/studies/{study_id}/exports/{export_id}"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/import"): Access.RESEARCHER,
     ("POST", "/studies/judgments"): Access.RESEARCHER,
+    # results
+    ("GET", "/studies/{study_id}/results"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/results/figures/{figure}"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/judgments"): Access.RESEARCHER,
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/monitor/release"): Access.RESEARCHER,

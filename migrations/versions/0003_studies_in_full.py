@@ -197,6 +197,18 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['span_id'], ['span.id'], name=op.f('fk_evidenceanswer_span_id_span')),
     sa.PrimaryKeyConstraint('span_id', 'evidence_id', name=op.f('pk_evidenceanswer'))
     )
+    op.create_table('studyfindings',
+    sa.Column('study_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('stamp', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('judgments', sa.Integer(), nullable=False),
+    sa.Column('findings', sa.JSON(), nullable=False),
+    sa.Column('as_of', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['study_id'], ['study.id'], name=op.f('fk_studyfindings_study_id_study')),
+    sa.PrimaryKeyConstraint('study_id', name=op.f('pk_studyfindings'))
+    )
+    with op.batch_alter_table('presentation', schema=None) as batch_op:
+        batch_op.create_index('ix_presentation_submitted', ['study_id', 'submitted_at'], unique=False)
+
     with op.batch_alter_table('arm', schema=None) as batch_op:
         batch_op.add_column(sa.Column('special', sa.Boolean(), nullable=False, server_default=sa.false()))
 
@@ -352,6 +364,10 @@ def downgrade() -> None:
     with op.batch_alter_table('arm', schema=None) as batch_op:
         batch_op.drop_column('special')
 
+    with op.batch_alter_table('presentation', schema=None) as batch_op:
+        batch_op.drop_index('ix_presentation_submitted')
+
+    op.drop_table('studyfindings')
     op.drop_table('evidenceanswer')
     with op.batch_alter_table('evidenceopening', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_evidenceopening_evidence_id'))

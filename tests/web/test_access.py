@@ -131,6 +131,9 @@ EXPECTED = {
     ("GET", "/studies/{study_id}/exports/{export_id}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/import"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/judgments"): Expected(401, 403, 422, 422),
+    ("GET", "/studies/{study_id}/results"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/results/figures/{figure}"): Expected(SIGN_IN, 403, 404, 404),  # nothing judged
+    ("GET", "/studies/{study_id}/judgments"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),
     ("GET", "/studies/{study_id}/judgments"): Expected(SIGN_IN, 403, 404, 200),
@@ -224,6 +227,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         "file_id": file.id,
         "study_id": study.id,
         "table": "preferences.csv",
+        "figure": "answers.svg",
         "presentation_id": presentation,
         "evidence_id": evidence.id,
         "exclusion_id": exclusion.id,
@@ -280,6 +284,8 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
         pid=nobodys,
         export_id=nobodys,
         table="preferences.csv",
+        figure="answers.svg",
+        figure="answers.svg",
     )
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
     assert (real.status_code, real.text) == (unreal.status_code, unreal.text)

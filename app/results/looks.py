@@ -1,0 +1,50 @@
+"""Who looked at the results of a study before it was closed, and at how many judgments: part of the study's log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine as Database
+from sqlmodel import Session, col, select
+
+from app.db import writing
+from app.monitor.votes import aware
+from models import Study, StudyEvent, StudyState, User
+
+ACTION = "interim_look"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: who, when, and in a sentence at what."""
+
+    who: str
+    at: datetime
+    detail: str
+
+
+def log_look(database: Database, session: Session, study: Study, user: User, *, judgments: int, now: datetime) -> None:
+    """Write a look down, once per person and number of judgments; a closed study is there to be looked at."""
+    if study.state is StudyState.CLOSED or not judgments:
+        return
+    detail = f"Looked at the results of {judgments:,} judgment{'' if judgments == 1 else 's'}."
+    known = select(StudyEvent.id).where(
+        StudyEvent.study_id == study.id,
+        StudyEvent.action == ACTION,
+        StudyEvent.user_id == user.id,
+        StudyEvent.detail == detail,
+    )
+    if session.exec(known).first() is None:
+        event = StudyEvent(study_id=study.id, user_id=user.id, action=ACTION, detail=detail, created_at=now)
+        with writing(database) as other:
+            other.add(event)
+
+
+def looks_at(session: Session, study: Study) -> list[Look]:
+    """List the looks, oldest first."""
+    query = (
+        select(StudyEvent, User.name)
+        .outerjoin(User, col(User.id) == col(StudyEvent.user_id))
+        .where(StudyEvent.study_id == study.id, StudyEvent.action == ACTION)
+        .order_by(col(StudyEvent.created_at), col(StudyEvent.id))
+    )
+    return [Look(name or "somebody", aware(event.created_at), event.detail) for event, name in session.exec(query)]

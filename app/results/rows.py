@@ -1,0 +1,212 @@
+"""The judgments behind a number: which are asked for, and where each can be looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, exists, or_
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from app.errors import InvalidInputError
+from app.monitor.excluding import Excluding, excluding
+from app.monitor.exclusions import Given, reasons
+from models import (
+    Arm,
+    Item,
+    ItemKind,
+    Membership,
+    Preference,
+    Presentation,
+    PresentationState,
+    Revision,
+    RevisionKind,
+    Side,
+    Span,
+    Study,
+)
+
+PAGE = 50
+OUTCOMES = {
+    "": "any answer",
+    "judged": "judged: a side or a tie",
+    "first": "the first arm preferred",
+    "second": "the second arm preferred",
+    "left": "the left side preferred",
+    "right": "the right side preferred",
+    "tie": "a tie of either kind",
+    "tie_good": "tie, both good",
+    "tie_bad": "tie, both bad",
+    "cannot_judge": "could not be judged",
+    "changed": "answer changed later",
+}
+_FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What judgments are wanted; empty fields ask for nothing. `marked` is an arm with a marked span."""
+
+    first: str = ""
+    second: str = ""
+    outcome: str = ""
+    annotator: str = ""
+    item: str = ""
+    marked: str = ""
+    type: str = ""
+    severity: str = ""
+    recognised: str = ""
+    excluded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One judgment of the list."""
+
+    presentation_id: str
+    position: int
+    prompt: str
+    pid: str
+    left: str
+    right: str
+    answer: str
+    excluded_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of judgments, and how many there are in all."""
+
+    rows: tuple[Listed, ...]
+    total: int
+    page: int
+    pages: int
+
+
+def judgments_like(session: Session, study: Study, asked: Asked, page: int) -> Found:
+    """List the judgments asked for, by item and presentation. Raises InvalidInputError for an unknown answer."""
+    if asked.outcome not in OUTCOMES:
+        raise InvalidInputError(
+            f"There is no answer {asked.outcome[:40]!r}.", remedy=f"There are {', '.join(filter(None, OUTCOMES))}."
+        )
+    final, shown = aliased(Revision), Presentation
+    wanted = _wanted(session, study, asked, final)
+    rules = excluding(session, study)
+    query = (
+        select(  # type: ignore[call-overload]
+            shown.id, Item.position, Item.prompt, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
+            final.preference, final.active_ms, final.recognised_model, final.guideline_version,
+        )
+        .join(Item, col(Item.id) == col(shown.item_id))
+        .join(final, and_(col(final.presentation_id) == col(shown.id), col(final.number) == _last(shown)))
+        .where(*wanted)
+        .order_by(col(Item.position), col(shown.id))
+    )  # fmt: skip
+    if not asked.excluded or not rules.rules:
+        total = 0 if asked.excluded == "yes" else session.exec(select(func.count()).select_from(query.subquery())).one()
+        rows = session.exec(query.offset((page - 1) * PAGE).limit(PAGE)).all() if total else []
+    else:
+        # Rules look at people as well as answers, so what they take out is known only row by row.
+        kept = [row for row in session.exec(query) if bool(_by(rules, row)) == (asked.excluded == "yes")]
+        total, rows = len(kept), kept[(page - 1) * PAGE : page * PAGE]
+    names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
+    pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
+    listed = tuple(_listed(row, names, pids, _by(rules, row)) for row in rows)
+    return Found(listed, total, page, max(1, -(-total // PAGE)))
+
+
+def _by(rules: Excluding, row: Sequence[Any]) -> list[str]:
+    return reasons(rules.rules, Given(row[3], row[7], row[8], row[9]), rules.people) if rules.rules else []
+
+
+def _listed(row: Sequence[Any], names: dict[str, str], pids: dict[str, str], by: list[str]) -> Listed:
+    left, right = names[row[4]], names[row[5]]
+    said = {Preference.LEFT: f"{left} (A)", Preference.RIGHT: f"{right} (B)"}
+    answer = said.get(row[6]) or {"tie_good": "tie, both good", "tie_bad": "tie, both bad"}.get(row[6], "cannot judge")
+    return Listed(row[0], row[1], row[2], pids[row[3]], left, right, answer, tuple(by))
+
+
+def _last(shown: Any) -> Any:
+    one = aliased(Revision)
+    return (
+        select(func.max(one.number))
+        .where(one.presentation_id == shown.id, one.kind == RevisionKind.SUBMITTED)
+        .correlate(shown)
+        .scalar_subquery()
+    )
+
+
+def _wanted(session: Session, study: Study, asked: Asked, final: Any) -> list[Any]:
+    """Turn what is asked for into conditions."""
+    shown = Presentation
+    arms = {name: key for key, name in session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id))}
+    wanted: list[Any] = [
+        shown.study_id == study.id,
+        Item.kind == ItemKind.REGULAR,
+        col(shown.state).in_(_FINISHED),
+    ]
+    for name in (asked.first, asked.second):
+        if name:
+            key = arms.get(name, "")
+            wanted.append(or_(col(shown.left_arm_id) == key, col(shown.right_arm_id) == key))
+    if asked.outcome:
+        wanted.append(_answered(asked, arms, final))
+    if asked.annotator:
+        people = select(Membership.user_id).where(Membership.study_id == study.id, Membership.pid == asked.annotator)
+        wanted.append(col(shown.annotator_id).in_(people))
+    if asked.item:
+        wanted.append(shown.item_id == asked.item)
+    if asked.recognised:
+        wanted.append(final.recognised_model.is_(asked.recognised == "yes"))
+    if asked.marked or asked.type or asked.severity:
+        wanted.append(_marked(asked, arms, final))
+    return wanted
+
+
+def _answered(asked: Asked, arms: dict[str, str], final: Any) -> Any:
+    shown = Presentation
+    left, right = final.preference == Preference.LEFT, final.preference == Preference.RIGHT
+    if asked.outcome in {"first", "second"}:
+        key = arms.get(asked.first if asked.outcome == "first" else asked.second, "")
+        return or_(and_(left, col(shown.left_arm_id) == key), and_(right, col(shown.right_arm_id) == key))
+    if asked.outcome == "judged":
+        return final.preference != Preference.CANNOT_JUDGE
+    if asked.outcome == "tie":
+        return final.preference.in_((Preference.TIE_GOOD, Preference.TIE_BAD))
+    if asked.outcome == "changed":
+        other = aliased(Revision)
+        return (final.preference != Preference.CANNOT_JUDGE) & exists().where(
+            col(other.presentation_id) == shown.id,
+            col(other.kind) == RevisionKind.SUBMITTED,
+            other.preference != final.preference,
+            other.number == _first(shown),
+        )
+    return final.preference == Preference(asked.outcome)
+
+
+def _first(shown: Any) -> Any:
+    one = aliased(Revision)
+    return (
+        select(func.min(one.number))
+        .where(one.presentation_id == shown.id, one.kind == RevisionKind.SUBMITTED)
+        .correlate(shown)
+        .scalar_subquery()
+    )
+
+
+def _marked(asked: Asked, arms: dict[str, str], final: Any) -> Any:
+    shown, span = Presentation, aliased(Span)
+    where = [col(span.revision_id) == final.id]
+    if asked.marked:
+        key = arms.get(asked.marked, "")
+        where.append(
+            or_(
+                and_(col(span.side) == Side.LEFT, col(shown.left_arm_id) == key),
+                and_(col(span.side) == Side.RIGHT, col(shown.right_arm_id) == key),
+            )
+        )
+    if asked.type:
+        where.append(col(span.type) == asked.type)
+    if asked.severity:
+        where.append(col(span.severity) == asked.severity)
+    return exists().where(*where)
