@@ -285,7 +285,6 @@ def test_a_page_that_is_not_theirs_looks_like_one_that_is_not_there(stranger, pl
         export_id=nobodys,
         table="preferences.csv",
         figure="answers.svg",
-        figure="answers.svg",
     )
     real, unreal = (stranger.request(method, a, data=form or None) for a in (address, made_up))
     assert (real.status_code, real.text) == (unreal.status_code, unreal.text)

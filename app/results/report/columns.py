@@ -70,7 +70,6 @@ USED: dict[str, dict[str, Kind]] = {
     "annotators": {"annotator_pid": _text, "state": _text, "recognised_model": _boolean},
     "exclusions": {
         "rule": _text,
-        "settings": _text,
         "reason": _text,
         "revoked_at": _text,
         "judgments": _whole,

@@ -121,10 +121,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An exclusion rule as exported: its name, settings (JSON), reason, whether it holds, and what it meets."""
+    """An exclusion rule as exported: its name, reason, whether it holds, and what it meets by itself."""
 
     name: str
-    settings: str
     reason: str
     holds: bool
     judgments: int
@@ -297,6 +296,6 @@ def _gold(columns: Columns) -> dict[str, tuple[int, int]]:
 def _rules(columns: Columns) -> tuple[Rule, ...]:
     rows = zip(*(columns[name] for name in USED["exclusions"]), strict=True)
     return tuple(
-        Rule(name, settings, reason, not revoked, judgments or 0, annotators or 0)
-        for name, settings, reason, revoked, judgments, annotators in rows
+        Rule(name, reason, not revoked, judgments or 0, annotators or 0)
+        for name, reason, revoked, judgments, annotators in rows
     )

@@ -4,11 +4,20 @@ from collections.abc import Callable
 
 from app.results.charts import Chart
 from app.results.report.found import Findings
+from app.results.view.dimensions import dimensions_part
+from app.results.view.hallucination import causal_part, hallucination_part, shift_part
 from app.results.view.parts import Part, Reading, pair_key
 from app.results.view.preference import preference_part
 from app.results.view.strengths import strengths_part
 
-_PARTS: tuple[Callable[[Reading], Part], ...] = (preference_part, strengths_part)
+_PARTS: tuple[Callable[[Reading], Part], ...] = (
+    preference_part,
+    strengths_part,
+    dimensions_part,
+    hallucination_part,
+    causal_part,
+    shift_part,
+)
 
 
 def reading_of(

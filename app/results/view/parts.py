@@ -138,6 +138,13 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %".replace("-", MINUS)
 
 
+def chance(value: float) -> str:
+    """Write a share of draws, which never shows that something is certain or impossible."""
+    if value < 0.001:  # noqa: PLR2004  as many decimals as are shown
+        return "< 0.1 %"
+    return "> 99.9 %" if value > 0.999 else percent(value)  # noqa: PLR2004
+
+
 def points(value: float) -> str:
     """Write a difference of shares in percentage points."""
     return f"{100 * value:+.1f} pts".replace("-", MINUS)

@@ -2,7 +2,7 @@
 
 from app.results.charts import dots
 from app.results.report.values import part
-from app.results.view.parts import Block, Part, Reading, Row, fine, percent, signed
+from app.results.view.parts import Block, Part, Reading, Row, chance, fine, signed
 
 
 def strengths_part(reading: Reading) -> Part:
@@ -11,7 +11,7 @@ def strengths_part(reading: Reading) -> Part:
     rows = []
     for arm in arms:
         prefix = f"bradley_terry.{part(arm)}"
-        ranks = [reading.cell(f"{prefix}.p_rank.{place}", percent) for place in range(1, len(arms) + 1)]
+        ranks = [reading.cell(f"{prefix}.p_rank.{place}", chance) for place in range(1, len(arms) + 1)]
         cells = [
             reading.cell(f"{prefix}.{name}", write) for name, write in (("strength", fine), ("log_strength", signed))
         ]
@@ -22,14 +22,15 @@ def strengths_part(reading: Reading) -> Part:
     drawn = [reading.dot(arm, f"bradley_terry.{part(arm)}.log_strength", signed) for arm in arms]
     reach = max([1.0, *(abs(end) for one in drawn for end in (one.low, one.high, one.value) if end is not None)])
     ticks = [(at * reach, signed(at * reach)) for at in (-1.0, -0.5, 0.0, 0.5, 1.0)]
-    figure = dots("strengths", "Bradley-Terry log-strengths", drawn, scale=(-reach, reach), ticks=ticks, reference=0.0)
+    scale = -reach, reach
+    figure = dots("strengths", "Bradley-Terry log-strengths", drawn, scale=scale, ticks=ticks, reference=0.0)
     position = Block(
         "What standing left is worth",
         ("All pairs together", "log-odds for the left side"),
         (Row("position coefficient", (reading.cell("bradley_terry.position", signed),)),),
     )
     lead = (
-        "All pairs together, a tie as half a win each way; intervals and places by a bootstrap over prompts. Where arms "
+        "All pairs together, a tie as half a win each way; intervals and places by a bootstrap over prompts. If arms "
         "were never compared, or one never lost, there is no strength, and the reason stands in its place."
     )
     table = Block("Bradley-Terry", header, tuple(rows))
