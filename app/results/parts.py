@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 from sqlmodel import Session
 
+from app.results.recomputable import bundle_parts
 from models import Study
 
-PARTS: tuple[Callable[[Session, Study], Iterator[tuple[str, bytes]]], ...] = ()
+PARTS: tuple[Callable[[Session, Study], Iterator[tuple[str, bytes]]], ...] = (bundle_parts,)
 """Each yields names within the zip and contents; the same state must give the same bytes."""

@@ -239,7 +239,11 @@ def _judgments(columns: Columns) -> Judgments:
 
 def _placed(columns: Columns, places: Mapping[str, int], *keys: str) -> dict[str, Any]:
     """Order rows by their judgment, their side and what else tells them apart; adds `judgment` and `side_code`."""
-    judgment = np.fromiter((places[one] for one in columns["presentation_id"]), np.int64)
+    shown = columns["presentation_id"]
+    strange = next((one for one in shown if one not in places), None)
+    if strange is not None:
+        raise ValueError(f"a row is of presentation {strange!r}, which preferences lacks")
+    judgment = np.fromiter((places[one] for one in shown), np.int64, count=len(shown))
     side = _choice(columns["side"], SIDES)
     more = [columns[name] for name in keys]
     order = sorted(range(len(judgment)), key=lambda at: (judgment[at], side[at], *(column[at] for column in more)))
