@@ -14,7 +14,7 @@ from app.monitor.excluding import excluding
 from app.monitor.exclusions import Given, reasons
 from app.results.people import annotator_rows, exclusion_rows
 from app.results.report.columns import Columns, of_rows
-from app.results.report.tables import Tables, Text, tables_of
+from app.results.report.tables import Tables, Text, asked_of, tables_of
 from app.results.span_reading import shown_columns, span_columns
 from app.results.text_reading import texts_of
 from models import (
@@ -44,7 +44,7 @@ def read_tables(session: Session, study: Study) -> Tables:
         "annotators": of_rows("annotators", annotator_rows(session, study, external_ids=False)),
         "exclusions": of_rows("exclusions", _texted(exclusion_rows(session, study))),
     }
-    return tables_of(columns, texts)
+    return tables_of(columns, texts, asked_of(study.questions))
 
 
 def _texted(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from app.results.report.columns import USED, Columns, of_cells, of_rows
-from app.results.report.tables import SHIFT_CLASSES, Tables, Text, tables_of
+from app.results.report.tables import SHIFT_CLASSES, Asked, Tables, Text, asked_of, tables_of
 
 
 def read_folder(folder: Path) -> Tables:
@@ -19,7 +19,14 @@ def read_folder(folder: Path) -> Tables:
     columns["exclusions"] = dict(columns["exclusions"]) | {
         "revoked_at": ["revoked" if one else "" for one in columns["exclusions"]["revoked_at"]]
     }
-    return tables_of(columns, _texts(folder))
+    return tables_of(columns, _texts(folder), _asked(folder))
+
+
+def _asked(folder: Path) -> Asked:
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        return Asked()
+    return asked_of(json.loads(manifest.read_text(encoding="utf-8"))["study"]["questions"])
 
 
 def _columns(folder: Path, table: str) -> Columns:

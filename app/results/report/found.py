@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.results.report.agreement import agreement
 from app.results.report.causal import causal
 from app.results.report.dimensions import dimensions
 from app.results.report.hallucination import hallucination
 from app.results.report.pairs import Pair, Section, pairs_of
 from app.results.report.preference import preference
+from app.results.report.quality import quality
 from app.results.report.shifted import shifted
 from app.results.report.strengths import strengths
 from app.results.report.tables import Tables
 from app.results.report.values import Flat, Number, Numbers, count, flat
 
-SECTIONS: tuple[Section, ...] = (preference, strengths, dimensions, hallucination, causal, shifted)
+SECTIONS: tuple[Section, ...] = (preference, strengths, dimensions, hallucination, causal, shifted, agreement, quality)
 ALL = "all."
 
 

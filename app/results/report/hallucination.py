@@ -13,7 +13,7 @@ from app.results.report.tables import Tables
 from app.results.report.values import Number, Numbers, count, part, undefined
 from app.stats.rates import PairedBinary, paired_binary, rate_difference, rate_per, share
 
-NONE_MARKED = "no span is marked in any response: either nobody found one or the study does not ask for them"
+NOT_ASKED = "the study does not ask for hallucinated spans"
 _EXPOSURES = (("per_100_tokens", 100.0), ("per_1000_characters", 1000.0))
 
 
@@ -43,9 +43,9 @@ def _kinds(tables: Tables, rows: int) -> Iterator[tuple[str, Ints]]:
 
 def _arm(numbers: Numbers, prefix: str, name: str, sides: Sides, found: Ints, arm: int) -> None:
     rows = sides.of_arm(arm)
-    if not numbers["hallucination.spans"].value:
+    if not sides.spans_asked:
         for what in ("share", *(unit for unit, _ in _EXPOSURES)):
-            numbers[f"{prefix}.{what}.{name}"] = undefined(NONE_MARKED, len(rows))
+            numbers[f"{prefix}.{what}.{name}"] = undefined(NOT_ASKED, len(rows))
         return
     items, annotators = used(sides.item[rows]), used(sides.annotator[rows])
     one = share(found[rows] > 0, items, annotators)
@@ -73,9 +73,9 @@ def _exposure(sides: Sides, unit: str) -> Ints:
 
 
 def _pair(numbers: Numbers, prefix: str, name: str, sides: Sides, found: Ints, pair: Pair) -> None:
-    if not numbers["hallucination.spans"].value:
+    if not sides.spans_asked:
         for what in ("difference", "mcnemar.p", "per_1000_characters"):
-            numbers[f"{prefix}.{what}.{name}"] = undefined(NONE_MARKED, len(pair.rows))
+            numbers[f"{prefix}.{what}.{name}"] = undefined(NOT_ASKED, len(pair.rows))
         return
     left, right = 2 * pair.rows, 2 * pair.rows + 1
     first, second = np.where(pair.first_is_left, left, right), np.where(pair.first_is_left, right, left)

@@ -21,6 +21,7 @@ class Sides:
     counts: NDArray[np.bool_]
     tokens: Ints
     characters: Ints
+    spans_asked: bool
 
     def of_arm(self, arm: int) -> Ints:
         """Return the rows of an arm that count."""
@@ -47,6 +48,7 @@ def sides_of(tables: Tables) -> Sides:
         counts=np.repeat(judgments.decided, 2),
         tokens=tokens[item, arm],
         characters=characters[item, arm],
+        spans_asked=tables.asked.spans,
     )
 
 

@@ -130,6 +130,19 @@ class Rule:
     annotators: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the study asks for, so that nothing answered is not taken for nothing found."""
+
+    spans: bool = True
+    recognised: bool = True
+
+
+def asked_of(questions: Mapping[str, Any]) -> Asked:
+    """Read the study's questions, as manifest.json has them; an empty one asks what all studies asked at first."""
+    return Asked(bool(questions.get("spans", True)), bool(questions.get("recognised", "item") == "item"))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
     """All that findings rest on. `texts` is by item and arm; `gold` by pseudonym, asked and right."""
@@ -143,6 +156,7 @@ class Tables:
     gold: Mapping[str, tuple[int, int]]
     recognised: Mapping[str, bool | None]
     rules: tuple[Rule, ...]
+    asked: Asked = Asked()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -158,7 +172,9 @@ class Tables:
         return replace(self, judgments=self.judgments.take(rows), **parts)
 
 
-def tables_of(columns: Mapping[str, Columns], texts: Mapping[tuple[str, str], Text]) -> Tables:
+def tables_of(
+    columns: Mapping[str, Columns], texts: Mapping[tuple[str, str], Text], asked: Asked | None = None
+) -> Tables:
     """Build the tables from the columns of each export table (`columns.USED`); a table that is missing is empty."""
     found = {table: columns.get(table) or of_rows(table, ()) for table in USED}
     judgments = _judgments(found["preferences"])
@@ -175,6 +191,7 @@ def tables_of(columns: Mapping[str, Columns], texts: Mapping[tuple[str, str], Te
             zip(found["annotators"]["annotator_pid"], found["annotators"]["recognised_model"], strict=True)
         ),
         rules=_rules(found["exclusions"]),
+        asked=asked or Asked(),
     )
 
 

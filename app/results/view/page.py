@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from app.results.charts import Chart
 from app.results.report.found import Findings
+from app.results.view.agreement import agreement_part
 from app.results.view.dimensions import dimensions_part
 from app.results.view.hallucination import causal_part, hallucination_part, shift_part
 from app.results.view.parts import Part, Reading, pair_key
 from app.results.view.preference import preference_part
+from app.results.view.quality import quality_part
 from app.results.view.strengths import strengths_part
 
 _PARTS: tuple[Callable[[Reading], Part], ...] = (
@@ -17,6 +19,8 @@ _PARTS: tuple[Callable[[Reading], Part], ...] = (
     hallucination_part,
     causal_part,
     shift_part,
+    quality_part,
+    agreement_part,
 )
 
 

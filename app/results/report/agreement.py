@@ -1,0 +1,93 @@
+"""How far annotators agree: on the preference, on each rated dimension, on acceptability and on marked spans."""
+
+import numpy as np
+
+from app.results.report.coded import Ints, used
+from app.results.report.pairs import Pair, number, put
+from app.results.report.sides import rows_of, sides_of
+from app.results.report.tables import Tables
+from app.results.report.values import Number, Numbers, count, part, undefined
+from app.stats.agreement import Level, krippendorff, pair_agreement
+from app.stats.kappa import pairwise
+from app.stats.spans import span_agreement
+
+# Fewer shared units give a kappa that says little.
+LEAST_SHARED = 5
+MOST_LISTED = 10
+
+
+def agreement(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
+    """Find `agreement.<what>.*`: alpha with its interval over prompts, its n, and kappa by pair of people."""
+    numbers: Numbers = {}
+    for pair in pairs:
+        _preference(numbers, f"agreement.preference.{pair.key}", tables, pair)
+    sides = sides_of(tables)
+    unit = used(sides.item * max(1, len(tables.arms)) + sides.arm)
+    for code, name in enumerate(tables.ratings.dimension.names):
+        of_it = tables.ratings.dimension.codes == code
+        rows = 2 * tables.ratings.judgment[of_it] + tables.ratings.side[of_it]
+        for level in ("ordinal", "interval"):
+            values = tables.ratings.value[of_it]
+            _alpha(numbers, f"agreement.dimensions.{part(name)}", level, values, unit[rows], sides.item[rows])
+    rows = 2 * tables.accepted.judgment + tables.accepted.side
+    accepted = tables.accepted.acceptable.astype(np.int64)
+    _alpha(numbers, "agreement.acceptability", "nominal", accepted, unit[rows], sides.item[rows])
+    _spans(numbers, tables)
+    return numbers
+
+
+def _alpha(numbers: Numbers, prefix: str, level: Level, values: Ints, units: Ints, items: Ints) -> None:
+    found = krippendorff(values, used(units), level=level, clusters=used(items))
+    numbers[f"{prefix}.alpha_{level}"] = number(found.alpha)
+    numbers[f"{prefix}.n_pairable"] = count(found.n_pairable)
+    numbers[f"{prefix}.units"] = count(found.units)
+    for value, times in found.labels:
+        numbers[f"{prefix}.label.{value:g}"] = count(times)
+
+
+def _preference(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None:
+    # 1 for the first arm, 0 for a tie, -1 for the second.
+    said = np.rint(2 * pair.score - 1).astype(np.int64)
+    _alpha(numbers, prefix, "nominal", said, pair.items, pair.items)
+    pairs = pair_agreement(pair.score, pair.items, clusters=pair.items)
+    put(numbers, prefix, strict=pairs.strict, relaxed=pairs.relaxed, pairs=count(pairs.pairs))
+    people = tables.judgments.annotator.codes[pair.rows]
+    found = [one for one in pairwise(said, pair.items, people, least=LEAST_SHARED) if one.kappa.value is not None]
+    kappas = sorted(one.kappa.value for one in found if one.kappa.value is not None)
+    numbers[f"{prefix}.kappa.pairs"] = count(len(kappas))
+    reason = f"no two annotators share {LEAST_SHARED} prompts on which a kappa is defined"
+    for name, share in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
+        one = Number(float(np.quantile(kappas, share)), n=len(kappas)) if kappas else undefined(reason, 0)
+        numbers[f"{prefix}.kappa.{name}"] = one
+    names = tables.judgments.annotator.names
+    if len(np.unique(people)) <= MOST_LISTED:
+        for each in found:
+            numbers[f"{prefix}.kappa.{part(names[each.first])}~{part(names[each.second])}"] = number(each.kappa)
+
+
+def _spans(numbers: Numbers, tables: Tables) -> None:
+    """Compare marks at every code point, over judged responses whose text is stored."""
+    prefix = "agreement.spans"
+    sides = sides_of(tables)
+    known = np.flatnonzero(sides.counts & (sides.characters > 0))
+    if not tables.asked.spans or not known.size:
+        reason = "no judged response has its text stored" if tables.asked.spans else "the study does not ask for spans"
+        put(numbers, prefix, alpha=undefined(reason), f1=undefined(reason))
+        return
+    key = sides.item * max(1, len(tables.arms)) + sides.arm
+    _, first, response = np.unique(key[known], return_index=True, return_inverse=True)
+    place = np.full(len(sides.arm), -1, np.int64)
+    place[known] = np.arange(len(known))
+    owner = place[rows_of(tables.spans)]
+    marked = owner >= 0
+    found = span_agreement(
+        sides.characters[known][first],
+        used(sides.item[known][first]),
+        response.reshape(-1),
+        owner[marked],
+        tables.spans.start[marked],
+        tables.spans.end[marked],
+    )
+    put(numbers, prefix, alpha=found.alpha, f1=found.f1, responses=count(found.responses))
+    one = undefined("no response was judged by two annotators") if found.marked is None else Number(found.marked)
+    numbers[f"{prefix}.marked"] = one

@@ -1,0 +1,150 @@
+"""How the quality of judgments reads: beside each rate what else may lie behind it, and what more would give."""
+
+from app.results.charts import dots
+from app.results.report.found import ALL
+from app.results.view.parts import (
+    NOTHING,
+    Block,
+    Cell,
+    Part,
+    Reading,
+    Row,
+    pair_key,
+    percent,
+    points,
+    seconds,
+    signed,
+    whole,
+    words,
+)
+
+_TICKS = tuple((at / 4, f"{25 * at} %") for at in range(5))
+
+
+def beside(reading: Reading, first: str, second: str) -> Block:
+    """Lay out, for one pair, the win rate under everything that might explain it away."""
+    pair = pair_key(first, second)
+    prefix = f"quality.{pair}"
+    rows = [
+        Row("as shown: a tie is half a win", (reading.cell(f"preference.{pair}.win_rate.half", percent),)),
+        Row("sides balanced", (reading.cell(f"{prefix}.position.adjusted", percent),)),
+        Row("equal length, no side", (reading.cell(f"{prefix}.controlled.win_rate", percent),)),
+        Row("no model recognised", (_unrecognised(reading, prefix, first, second),)),
+        Row("the faster half of judgments", (reading.cell(f"{prefix}.speed.faster", percent),)),
+        Row("the slower half", (reading.cell(f"{prefix}.speed.slower", percent),)),
+        Row("any one annotator left out", (_range(reading, f"{prefix}.leave_one_out"),)),
+    ]
+    rows += _robustness(reading, pair)
+    return Block(f"Beside the win rate of {first} against {second}", ("The same rate", "win rate"), tuple(rows))
+
+
+def _unrecognised(reading: Reading, prefix: str, first: str, second: str) -> Cell:
+    return reading.cell(
+        f"{prefix}.win_rate_unrecognised", percent, first=first, second=second, outcome="judged", recognised="no"
+    )
+
+
+def _range(reading: Reading, key: str) -> Cell:
+    low, high = reading.get(f"{key}.low"), reading.get(f"{key}.high")
+    if low.value is None or high.value is None:
+        return Cell("none", reason=low.reason, key=reading.key(f"{key}.low"))
+    people = reading.findings.annotators
+    who = [
+        people[int(reading.get(f"{key}.{end}_annotator").value or 0)] if people else NOTHING for end in ("low", "high")
+    ]
+    shown = f"{percent(low.value)} to {percent(high.value)}"
+    return Cell(shown, f"without {who[0]}; without {who[1]}", key=reading.key(f"{key}.low"))
+
+
+def _robustness(reading: Reading, pair: str) -> list[Row]:
+    key = f"{ALL}preference.{pair}.win_rate.half"
+    if reading.everything or key not in reading.findings.numbers:
+        return []
+    return [Row("excluded judgments counted too", (reading.cell(key, percent),))]
+
+
+def quality_part(reading: Reading) -> Part:
+    """Lay out side, length, speed, blinding, repeats, gold and exclusions."""
+    blocks: list[Block] = []
+    for first, second in reading.pairs:
+        blocks.append(_effects(reading, first, second))
+    blocks += [_figure(reading), _gold(reading), _exclusions(reading), _plans(reading)]
+    lead = (
+        "Votes carry side, length and haste; reports rarely say so. Length is compared in code points, as tanh of the "
+        "difference over its standard deviation, together with the side, in one logistic model."
+    )
+    return Part("quality", "Quality of the judgments", lead, tuple(blocks))
+
+
+def _effects(reading: Reading, first: str, second: str) -> Block:
+    prefix = f"quality.{pair_key(first, second)}"
+    of = {"first": first, "second": second}
+    lines = [
+        ("left side preferred", reading.cell(f"{prefix}.position.left_rate", percent)),
+        (f"win rate with {first} left", reading.cell(f"{prefix}.position.when_left", percent)),
+        (f"win rate with {first} right", reading.cell(f"{prefix}.position.when_right", percent)),
+        ("difference of the two: the position effect", reading.cell(f"{prefix}.position.difference", points)),
+        ("left side, in logits at equal length", reading.cell(f"{prefix}.controlled.position", signed)),
+        ("longer response, in logits", reading.cell(f"{prefix}.controlled.length", signed)),
+        ("longer response preferred", reading.cell(f"{prefix}.controlled.longer", percent)),
+        ("faster half less slower half", reading.cell(f"{prefix}.speed.difference", points)),
+        ("median active time", reading.cell(f"{prefix}.speed.median_ms", seconds)),
+        ("a tenth was faster than", reading.cell(f"{prefix}.speed.tenth_ms", seconds)),
+        ("a model recognised", reading.cell(f"{prefix}.recognised", percent, **of, outcome="judged", recognised="yes")),
+        ("judged again by the same person", reading.cell(f"{prefix}.duplicates.repeated", whole)),
+        ("of these, agreeing", reading.cell(f"{prefix}.duplicates.agreement", percent)),
+    ]
+    rows = tuple(Row(head, (cell, reading_n(cell, reading))) for head, cell in lines)
+    return Block(f"{first} against {second}", ("What", "value", "n"), rows)
+
+
+def reading_n(cell: Cell, reading: Reading) -> Cell:
+    """Write what the number of a cell rests on."""
+    n = reading.findings.numbers[cell.key].n
+    return words("") if n is None else Cell(whole(n))
+
+
+def _figure(reading: Reading) -> Block:
+    rows = []
+    for first, second in reading.pairs:
+        prefix, name = f"quality.{pair_key(first, second)}", f"{first}, {second}" if len(reading.pairs) > 1 else ""
+        for key, said in (("when_left", "left"), ("when_right", "right")):
+            label = f"{name}: {said}" if name else f"{first} {said}"
+            rows.append(reading.dot(label, f"{prefix}.position.{key}", percent))
+    title = "Win rate of the first arm by its side"
+    return Block(chart=dots("sides", title, rows, scale=(0, 1), ticks=_TICKS, reference=0.5))
+
+
+def _gold(reading: Reading) -> Block:
+    cell = reading.cell("quality.gold.right", percent)
+    return Block("Gold items", ("", "answered as expected", "n"), (Row("all", (cell, reading_n(cell, reading))),))
+
+
+def _exclusions(reading: Reading) -> Block:
+    rows, at = [], 1
+    while reading.has(f"quality.exclusions.{at}.judgments"):
+        prefix = f"quality.exclusions.{at}"
+        holds = "holds" if reading.get(f"{prefix}.holds").value else "revoked"
+        cells = (reading.cell(f"{prefix}.judgments", whole), reading.cell(f"{prefix}.annotators", whole), words(holds))
+        rows.append(Row(f"rule {at}, oldest first", cells))
+        at += 1
+    if not rows:
+        return Block(note="No exclusion rule was ever added: every judgment counts.")
+    return Block("Exclusion rules, and what each meets by itself", ("Rule", "judgments", "annotators", ""), tuple(rows))
+
+
+def _plans(reading: Reading) -> Block:
+    rows = []
+    for first, second in reading.pairs:
+        prefix = f"quality.{pair_key(first, second)}.planning"
+        cells = [
+            reading.cell(f"{prefix}.half_width_now", points),
+            reading.cell(f"{prefix}.by_prompts", whole),
+            reading.cell(f"{prefix}.prompts", whole),
+            reading.cell(f"{prefix}.by_overlap", whole),
+            reading.cell(f"{prefix}.per_prompt", signed),
+        ]
+        rows.append(Row(f"{first} against {second}", tuple(cells)))
+    header = ("Planning: for an interval of \N{PLUS-MINUS SIGN}5 points", "half-width now")
+    more = ("more judgments, on new prompts", "new prompts", "or more judgments of these prompts", "then per prompt")
+    return Block("How many more judgments", (*header, *more), tuple(rows))
