@@ -1,8 +1,9 @@
-"""Who looked at the results of a study before it was closed, and at how many judgments: part of the study's log."""
+"""Who looked at the results before a study was closed, and what was changed while it ran: parts of its log."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import ColumnElement
 from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, select
 
@@ -11,11 +12,13 @@ from app.monitor.votes import aware
 from models import Study, StudyEvent, StudyState, User
 
 ACTION = "interim_look"
+# What happens in every study that runs, and says nothing of its design.
+_NO_CHANGE = ("refused", "release", "join", "pause", "resume", "withdraw")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look: who, when, and in a sentence at what."""
+    """One look or change: who, when, and in a sentence what."""
 
     who: str
     at: datetime
@@ -41,10 +44,22 @@ def log_look(database: Database, session: Session, study: Study, user: User, *, 
 
 def looks_at(session: Session, study: Study) -> list[Look]:
     """List the looks, oldest first."""
+    return _events(session, study, col(StudyEvent.action) == ACTION)
+
+
+def changes_of(session: Session, study: Study) -> list[Look]:
+    """List what was changed in a study and which rules were added or taken back, oldest first."""
+    return _events(session, study, col(StudyEvent.action).not_in((ACTION, *_NO_CHANGE)))
+
+
+def _events(session: Session, study: Study, which: ColumnElement[bool]) -> list[Look]:
     query = (
         select(StudyEvent, User.name)
         .outerjoin(User, col(User.id) == col(StudyEvent.user_id))
-        .where(StudyEvent.study_id == study.id, StudyEvent.action == ACTION)
+        .where(StudyEvent.study_id == study.id, which)
         .order_by(col(StudyEvent.created_at), col(StudyEvent.id))
     )
-    return [Look(name or "somebody", aware(event.created_at), event.detail) for event, name in session.exec(query)]
+    return [
+        Look(name or "somebody", aware(event.created_at), event.detail or event.action)
+        for event, name in session.exec(query)
+    ]

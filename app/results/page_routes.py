@@ -4,7 +4,6 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
@@ -12,12 +11,13 @@ from app.accounts.access import CurrentUser
 from app.db import ReadSession
 from app.errors import NotFoundError
 from app.results.looks import log_look, looks_at
+from app.results.one_file import write_report
+from app.results.page import draw, titles_of
 from app.results.rows import OUTCOMES, Asked, judgments_like
 from app.results.standing import Standing, settle
 from app.results.view.page import charts_of, parts_of, reading_of
 from app.results.view.parts import Reading, pair_key
 from app.studies.queries import get_study
-from app.studies.questions import read_questions
 from app.web.templates import is_htmx, render
 from models import Study, User
 from models.base import now
@@ -105,6 +105,21 @@ def figure_file(
     )
 
 
+@router.get("/studies/{study_id}/report.html")
+def report(request: Request, session: ReadSession, user: CurrentUser, study_id: str) -> Response:
+    """Download the report of a study as one file."""
+    study = get_study(session, study_id, user)
+    stands = _stands(request, session, study, user)
+    if stands.findings is None or not stands.findings.pairs:
+        raise NotFoundError("There is nothing to report yet.", remedy="Results begin with the first judgment.")
+    public_url = request.app.state.settings.public_url
+    return Response(
+        write_report(session, study, stands, stands.findings, public_url=public_url),
+        media_type="text/html; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{study.slug}-report.html"'},
+    )
+
+
 @router.get("/studies/{study_id}/judgments")
 def judgments(
     request: Request,
@@ -127,11 +142,6 @@ def judgments(
     )
 
 
-def draw(svg: str) -> Markup:
-    """Put a figure into a page."""
-    return Markup(svg)  # noqa: S704  app.results.charts escapes every text it writes
-
-
 def _stands(request: Request, session: Session, study: Study, user: User) -> Standing:
     """Settle the findings, see that what is out of date is computed, and write the look down."""
     moment = now()
@@ -147,5 +157,4 @@ def _stands(request: Request, session: Session, study: Study, user: User) -> Sta
 def _reading(stands: Standing, study: Study, pair: str, exclusions: str) -> Reading | None:
     if stands.findings is None:
         return None
-    titles = {one.name: one.title for one in read_questions(study.questions).dimensions}
-    return reading_of(stands.findings, study.id, pair=pair, everything=exclusions == "without", titles=titles)
+    return reading_of(stands.findings, study.id, pair=pair, everything=exclusions == "without", titles=titles_of(study))

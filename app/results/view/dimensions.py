@@ -74,7 +74,7 @@ def _paired(reading: Reading, first: str, second: str) -> Block:
         rows.append(Row(_title(reading, name), tuple(cells)))
     header = ("Dimension", "difference", "n", "first higher", "equal", "second higher")
     more = ("Wilcoxon p", "p by Holm", "rank biserial", "d_z")
-    return Block(f"{first} less {second}", (*header, *more), tuple(rows))
+    return Block(f"Ratings: {first} less {second}", (*header, *more), tuple(rows))
 
 
 def _figure(reading: Reading, first: str, second: str) -> Block:

@@ -90,7 +90,7 @@ def _apart(reading: Reading, first: str, second: str) -> Block:
         f"only {second}",
         "in neither",
     )
-    return Block(f"{first} less {second}", (*header, "spans per 1,000 characters"), tuple(rows))
+    return Block(f"Marked spans: {first} less {second}", (*header, "spans per 1,000 characters"), tuple(rows))
 
 
 def causal_part(reading: Reading) -> Part:

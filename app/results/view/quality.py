@@ -95,7 +95,7 @@ def _effects(reading: Reading, first: str, second: str) -> Block:
         ("of these, agreeing", reading.cell(f"{prefix}.duplicates.agreement", percent)),
     ]
     rows = tuple(Row(head, (cell, reading_n(cell, reading))) for head, cell in lines)
-    return Block(f"{first} against {second}", ("What", "value", "n"), rows)
+    return Block(f"Side, length, speed: {first} against {second}", ("What", "value", "n"), rows)
 
 
 def reading_n(cell: Cell, reading: Reading) -> Cell:
@@ -117,7 +117,11 @@ def _figure(reading: Reading) -> Block:
 
 def _gold(reading: Reading) -> Block:
     cell = reading.cell("quality.gold.right", percent)
-    return Block("Gold items", ("", "answered as expected", "n"), (Row("all", (cell, reading_n(cell, reading))),))
+    return Block(
+        "Gold items",
+        ("Of all annotators", "answered as expected", "n"),
+        (Row("gold items", (cell, reading_n(cell, reading))),),
+    )
 
 
 def _exclusions(reading: Reading) -> Block:
@@ -130,7 +134,9 @@ def _exclusions(reading: Reading) -> Block:
         at += 1
     if not rows:
         return Block(note="No exclusion rule was ever added: every judgment counts.")
-    return Block("Exclusion rules, and what each meets by itself", ("Rule", "judgments", "annotators", ""), tuple(rows))
+    return Block(
+        "Exclusion rules, and what each meets by itself", ("Rule", "judgments", "annotators", "state"), tuple(rows)
+    )
 
 
 def _plans(reading: Reading) -> Block:

@@ -1,0 +1,53 @@
+"""The results in a real browser and on paper: legible in light, dark, on a phone; downloads; nothing in the console."""
+
+import pytest
+
+from app.db import writing
+from models import Exclusion, Study, StudyState
+from models.base import now
+from tests.browser.conftest import ARTIFACTS
+from tests.web.results_help import simulated
+
+
+@pytest.fixture
+def judged(database, alice):
+    study = simulated(database, alice, arms=("base", "lft", "sft"), items=20, annotators=10, overlap=3, name="Kettles")
+    with writing(database) as session:
+        session.add(Exclusion(study_id=study.id, rule="min_active", settings={"seconds": 12}, created_at=now()))
+    return study
+
+
+def test_every_look_of_the_results(page_for, server, alice, judged, axe, picture):
+    page = page_for(alice)
+    page.goto(f"{server.url}/studies/{judged.id}/results")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_timeout(250)
+        picture(page, f"results-{theme}")
+        axe(page)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 400, "height": 800})
+    picture(page, "results-phone")
+    axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.goto(f"{server.url}/studies/{judged.id}/judgments?outcome=tie")
+    axe(page)
+
+
+def test_the_report_opens_from_a_disk_and_prints(page_for, server, alice, database, judged, axe, picture, tmp_path):
+    with writing(database) as session:
+        session.get(Study, judged.id).state = StudyState.CLOSED
+    page = page_for(alice)
+    page.goto(f"{server.url}/studies/{judged.id}/results")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report as one file").click()
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{file}")
+    picture(page, "results-report")
+    axe(page)
+    assert asked == [f"file://{file}"]
+    page.pdf(path=str(ARTIFACTS / "results-report.pdf"), format="A4", print_background=True)
+    assert (ARTIFACTS / "results-report.pdf").stat().st_size > 20_000
