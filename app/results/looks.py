@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, func, or_
 from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, select
 
 from app.db import writing
 from app.monitor.votes import aware
-from models import Study, StudyEvent, StudyState, User
+from models import Presentation, Study, StudyEvent, StudyState, User
 
 ACTION = "interim_look"
+_CLOSED = "look"
 # What happens in every study that runs, and says nothing of its design.
 _NO_CHANGE = ("refused", "release", "join", "pause", "resume", "withdraw")
 
@@ -26,30 +27,39 @@ class Look:
 
 
 def log_look(database: Database, session: Session, study: Study, user: User, *, judgments: int, now: datetime) -> None:
-    """Write a look down, once per person and number of judgments; a closed study is there to be looked at."""
-    if study.state is StudyState.CLOSED or not judgments:
+    """Write a look down, once per person and number of judgments."""
+    if not judgments:
         return
+    action = _CLOSED if study.state is StudyState.CLOSED else ACTION
     detail = f"Looked at the results of {judgments:,} judgment{'' if judgments == 1 else 's'}."
     known = select(StudyEvent.id).where(
         StudyEvent.study_id == study.id,
-        StudyEvent.action == ACTION,
+        StudyEvent.action == action,
         StudyEvent.user_id == user.id,
         StudyEvent.detail == detail,
     )
     if session.exec(known).first() is None:
-        event = StudyEvent(study_id=study.id, user_id=user.id, action=ACTION, detail=detail, created_at=now)
+        event = StudyEvent(study_id=study.id, user_id=user.id, action=action, detail=detail, created_at=now)
         with writing(database) as other:
             other.add(event)
 
 
 def looks_at(session: Session, study: Study) -> list[Look]:
-    """List the looks, oldest first."""
-    return _events(session, study, col(StudyEvent.action) == ACTION)
+    """List the looks before the study was closed, oldest first.
+
+    Of a study that was opened again, those that came before a later judgment are among them.
+    """
+    last = session.exec(select(func.max(Presentation.submitted_at)).where(Presentation.study_id == study.id)).one()
+    interim = col(StudyEvent.action) == ACTION
+    if last is None:
+        return _events(session, study, interim)
+    early = and_(col(StudyEvent.action) == _CLOSED, col(StudyEvent.created_at) < last)
+    return _events(session, study, or_(interim, early))
 
 
 def changes_of(session: Session, study: Study) -> list[Look]:
     """List what was changed in a study and which rules were added or taken back, oldest first."""
-    return _events(session, study, col(StudyEvent.action).not_in((ACTION, *_NO_CHANGE)))
+    return _events(session, study, col(StudyEvent.action).not_in((ACTION, _CLOSED, *_NO_CHANGE)))
 
 
 def _events(session: Session, study: Study, which: ColumnElement[bool]) -> list[Look]:

@@ -183,7 +183,10 @@ def _exclusions(about: About, findings: Findings) -> Iterator[str]:
         return
     for one in holding:
         reason = f" Reason given: {one.reason}" if one.reason else " No reason was given."
-        yield f"Excluded is {one.meaning} (added {one.at:%Y-%m-%d} by {one.by or 'somebody'}).{reason}"
+        yield (
+            f"Excluded: {one.meaning[:1].lower()}{one.meaning[1:]} (added {one.at:%Y-%m-%d} by "
+            f"{one.by or 'somebody'}).{reason}"
+        )
     revoked = len(about.exclusions) - len(holding)
     if revoked:
         yield f"{many(revoked, 'rule')} more had been added and taken back."
@@ -196,7 +199,11 @@ def _exclusions(about: About, findings: Findings) -> Iterator[str]:
 
 def _looks(about: About) -> str:
     if not about.looks:
-        return "Nobody looked at these results in Tuneshift before the study was closed."
+        return (
+            "Nobody looked at these results in Tuneshift before the study was closed. Judgments may have been "
+            "downloaded "
+            "before; that is not a look and not counted."
+        )
     return (
         f"Results were looked at {many(len(about.looks), 'time')} before the study was closed, as listed below. No "
         "correction for repeated looks is made: intervals hold for one look at a number of judgments fixed beforehand."

@@ -7,6 +7,7 @@ from bs4 import BeautifulSoup
 from sqlmodel import select
 
 from app.db import reading, writing
+from app.results.looks import looks_at
 from models import Exclusion, Preference, Study, StudyEvent, StudyFindings, StudyState
 from models.base import now
 from tests.factories import fill_study
@@ -135,6 +136,18 @@ def test_abuse_41_each_look_at_an_open_study_is_written_down_once_per_state(rese
         "Looked at the results of 6 judgments.",
     ]
     assert {look.user_id for look in looks} == {alice.id}
+
+
+def test_abuse_41_a_look_at_a_study_that_is_opened_again_was_an_interim_one(researcher, database, five):
+    with writing(database) as session:
+        session.get(Study, five.id).state = StudyState.CLOSED
+    page_of(researcher, five)
+    with writing(database) as session:
+        kept = session.get(Study, five.id)
+        assert looks_at(session, kept) == []
+        kept.state = StudyState.OPEN
+        judge(session, kept, person(session, kept, 9), items_of(session, kept)[0], Preference.LEFT, at=now())
+        assert [look.detail for look in looks_at(session, kept)] == ["Looked at the results of 5 judgments."]
 
 
 def test_a_closed_study_is_no_interim_look(researcher, database, five):

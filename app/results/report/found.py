@@ -31,6 +31,7 @@ class Findings:
     dimensions: tuple[str, ...]
     types: tuple[str, ...]
     annotators: tuple[str, ...]
+    rules: tuple[str, ...]
     numbers: Numbers
 
     def flat(self) -> Flat:
@@ -40,7 +41,7 @@ class Findings:
     def to_json(self) -> dict[str, Any]:
         """Write the findings as plain values that `from_json` reads back."""
         kept = {name: [one.value, one.low, one.high, one.n, one.reason] for name, one in self.numbers.items()}
-        about = {name: getattr(self, name) for name in ("arms", "pairs", "dimensions", "types", "annotators")}
+        about = {name: getattr(self, name) for name in ("arms", "pairs", "dimensions", "types", "annotators", "rules")}
         return {**about, "numbers": kept}
 
 
@@ -52,6 +53,7 @@ def from_json(value: dict[str, Any]) -> Findings:
         dimensions=tuple(value["dimensions"]),
         types=tuple(value["types"]),
         annotators=tuple(value["annotators"]),
+        rules=tuple(value["rules"]),
         numbers={name: Number(*one) for name, one in value["numbers"].items()},
     )
 
@@ -72,6 +74,7 @@ def found(tables: Tables) -> Findings:
         dimensions=tables.ratings.dimension.names,
         types=tables.spans.type.names,
         annotators=tables.judgments.annotator.names,
+        rules=tuple(rule.name for rule in tables.rules),
         numbers=numbers,
     )
 

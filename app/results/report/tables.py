@@ -214,10 +214,6 @@ def _belonging(some: Any, place: Ints) -> Any:
     return type(some)(**changed)
 
 
-def _ordered(columns: Columns, order: Ints) -> dict[str, Sequence[Any]]:
-    return {name: [column[at] for at in order] for name, column in columns.items()}
-
-
 def _whole(values: Sequence[int | None], absent: int = 0) -> Ints:
     return np.fromiter((absent if value is None else value for value in values), np.int64, count=len(values))
 
@@ -231,79 +227,85 @@ def _flags(values: Sequence[bool | None]) -> Bools:
     return np.fromiter((value is True for value in values), np.bool_, count=len(values))
 
 
+def _sorted(*keys: Ints) -> Ints:
+    """Return the order by the first key, then the second, and so on."""
+    return np.lexsort(keys[::-1])
+
+
 def _judgments(columns: Columns) -> Judgments:
-    items, presentations = columns["item_id"], columns["presentation_id"]
-    order = sorted(range(len(items)), key=lambda at: (items[at], presentations[at]))
-    found = _ordered(columns, np.asarray(order, np.int64))
-    arms = {*found["model_left"], *found["model_right"]}
+    items, shown = coded(columns["item_id"]), columns["presentation_id"]
+    # Ranks of the ids rather than the ids themselves: an array of texts is as wide as the longest.
+    rank = np.empty(len(shown), np.int64)
+    rank[sorted(range(len(shown)), key=shown.__getitem__)] = np.arange(len(shown))
+    order = _sorted(items.codes, rank)
+    arms = {*columns["model_left"], *columns["model_right"]}
     return Judgments(
-        presentation=tuple(found["presentation_id"]),
-        item=coded(found["item_id"]),
-        annotator=coded(found["annotator_pid"]),
-        prompt=coded(found["prompt"]),
-        left=coded(found["model_left"], names=arms),
-        right=coded(found["model_right"], names=arms),
-        outcome=_choice(found["preference_raw"], OUTCOMES),
-        first_outcome=_choice(found["first_preference"], OUTCOMES),
-        strength=_whole(found["strength"]),
-        active_ms=_whole(found["active_ms"]),
-        recognised=_flags(found["recognised_model"]),
-        guideline=_whole(found["guideline_version"]),
-        excluded=_flags(found["excluded"]),
-        reason=coded(found["exclusion_reason"]),
+        presentation=tuple(shown[at] for at in order.tolist()),
+        item=items.take(order),
+        annotator=coded(columns["annotator_pid"]).take(order),
+        prompt=coded(columns["prompt"]).take(order),
+        left=coded(columns["model_left"], names=arms).take(order),
+        right=coded(columns["model_right"], names=arms).take(order),
+        outcome=_choice(columns["preference_raw"], OUTCOMES)[order],
+        first_outcome=_choice(columns["first_preference"], OUTCOMES)[order],
+        strength=_whole(columns["strength"])[order],
+        active_ms=_whole(columns["active_ms"])[order],
+        recognised=_flags(columns["recognised_model"])[order],
+        guideline=_whole(columns["guideline_version"])[order],
+        excluded=_flags(columns["excluded"])[order],
+        reason=coded(columns["exclusion_reason"]).take(order),
     )
 
 
-def _placed(columns: Columns, places: Mapping[str, int], *keys: str) -> dict[str, Any]:
-    """Order rows by their judgment, their side and what else tells them apart; adds `judgment` and `side_code`."""
+def _placed(columns: Columns, places: Mapping[str, int]) -> tuple[Ints, Ints]:
+    """Return each row's judgment and side. Raises ValueError for a row of a presentation that was not judged."""
     shown = columns["presentation_id"]
-    strange = next((one for one in shown if one not in places), None)
-    if strange is not None:
-        raise ValueError(f"a row is of presentation {strange!r}, which preferences lacks")
-    judgment = np.fromiter((places[one] for one in shown), np.int64, count=len(shown))
-    side = _choice(columns["side"], SIDES)
-    more = [columns[name] for name in keys]
-    order = sorted(range(len(judgment)), key=lambda at: (judgment[at], side[at], *(column[at] for column in more)))
-    rows = np.asarray(order, np.int64)
-    return _ordered(columns, rows) | {"judgment": judgment[rows], "side_code": side[rows]}
+    judgment = np.fromiter((places.get(one, -1) for one in shown), np.int64, count=len(shown))
+    strange = np.flatnonzero(judgment < 0)
+    if strange.size:
+        raise ValueError(f"a row is of presentation {shown[strange[0]]!r}, which preferences lacks")
+    return judgment, _choice(columns["side"], SIDES)
 
 
 def _ratings(columns: Columns, places: Mapping[str, int]) -> Ratings:
-    found = _placed(columns, places, "dimension")
-    return Ratings(found["judgment"], found["side_code"], coded(found["dimension"]), _whole(found["value"]))
+    judgment, side = _placed(columns, places)
+    dimension = coded(columns["dimension"])
+    order = _sorted(judgment, side, dimension.codes)
+    return Ratings(judgment[order], side[order], dimension.take(order), _whole(columns["value"])[order])
 
 
 def _spans(columns: Columns, places: Mapping[str, int]) -> Spans:
-    found = _placed(columns, places, "start", "end", "type", "severity")
-    shift = [[one[name] for name in SHIFT_CLASSES] if one else [-1] * 3 for one in found["shift"]]
+    judgment, side = _placed(columns, places)
+    start, end = _whole(columns["start"]), _whole(columns["end"])
+    kind, severity = coded(columns["type"]), coded(columns["severity"], names=("minor", "major"))
+    order = _sorted(judgment, side, start, end, kind.codes, severity.codes)
+    shift = [[one[name] for name in SHIFT_CLASSES] if one else [-1] * 3 for one in columns["shift"]]
     return Spans(
-        judgment=found["judgment"],
-        side=found["side_code"],
-        start=_whole(found["start"]),
-        end=_whole(found["end"]),
-        type=coded(found["type"]),
-        severity=coded(found["severity"], names=("minor", "major")),
-        causal=_whole([None if one is None else int(one) for one in found["causal"]], -1),
-        shift=np.asarray(shift, np.int64).reshape(-1, 3),
+        judgment=judgment[order],
+        side=side[order],
+        start=start[order],
+        end=end[order],
+        type=kind.take(order),
+        severity=severity.take(order),
+        causal=_whole([None if one is None else int(one) for one in columns["causal"]], -1)[order],
+        shift=np.asarray(shift, np.int64).reshape(-1, 3)[order],
     )
 
 
 def _shown(columns: Columns, places: Mapping[str, int]) -> Shown:
-    found = _placed(columns, places, "start", "end", "is_decoy", "verdict")
-    kept = np.flatnonzero(_flags(found["marked"]))
-    return Shown(
-        judgment=found["judgment"][kept],
-        side=found["side_code"][kept],
-        start=_whole(found["start"])[kept],
-        end=_whole(found["end"])[kept],
-        decoy=_flags(found["is_decoy"])[kept],
-        verdict=coded(found["verdict"], names=("borrowed", "similar", "unrelated")).take(kept),
-    )
+    judgment, side = _placed(columns, places)
+    start, end = _whole(columns["start"]), _whole(columns["end"])
+    decoy = _flags(columns["is_decoy"])
+    verdict = coded(columns["verdict"], names=("borrowed", "similar", "unrelated"))
+    order = _sorted(judgment, side, start, end, decoy.astype(np.int64), verdict.codes)
+    order = order[_flags(columns["marked"])[order]]
+    return Shown(judgment[order], side[order], start[order], end[order], decoy[order], verdict.take(order))
 
 
 def _accepted(columns: Columns, places: Mapping[str, int]) -> Accepted:
-    found = _placed(columns, places)
-    return Accepted(found["judgment"], found["side_code"], _flags(found["acceptable"]))
+    judgment, side = _placed(columns, places)
+    order = _sorted(judgment, side)
+    return Accepted(judgment[order], side[order], _flags(columns["acceptable"])[order])
 
 
 def _gold(columns: Columns) -> dict[str, tuple[int, int]]:

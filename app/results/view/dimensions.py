@@ -2,7 +2,7 @@
 
 from app.results.charts import dots, multiples
 from app.results.report.values import part
-from app.results.view.parts import Block, Part, Reading, Row, pair_key, plain, probability, signed, whole
+from app.results.view.parts import Block, Part, Reading, Row, nice, pair_key, plain, probability, signed, whole
 
 _LEVELS = ("1", "2", "3", "4", "5")
 
@@ -83,8 +83,8 @@ def _figure(reading: Reading, first: str, second: str) -> Block:
         reading.dot(_title(reading, name), f"dimensions.{part(name)}.{pair}.difference", signed)
         for name in reading.findings.dimensions
     ]
-    reach = max([0.5, *(abs(end) for one in drawn for end in (one.low, one.high, one.value) if end is not None)])
-    ticks = [(at * reach, signed(at * reach)) for at in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+    reach = nice([0.5, *(abs(end) for one in drawn for end in (one.low, one.high, one.value) if end is not None)])
+    ticks = [(at * reach, signed(at * reach) if at else "0") for at in (-1.0, -0.5, 0.0, 0.5, 1.0)]
     at = reading.pairs.index((first, second)) + 1
     name, title = f"differences-{at}", f"Difference in ratings, {first} less {second}"
     return Block(chart=dots(name, title, drawn, scale=(-reach, reach), ticks=ticks, reference=0.0))

@@ -1,6 +1,7 @@
 """What a section is made of, and how a number is written: never without its interval, or the reason why it has none."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -150,6 +151,11 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f} pts".replace("-", MINUS)
 
 
+def half_width(value: float) -> str:
+    """Write half the width of an interval of shares in percentage points."""
+    return f"{100 * value:.1f} pts"
+
+
 def signed(value: float) -> str:
     """Write a difference with its sign."""
     return f"{value:+.2f}".replace("-", MINUS)
@@ -183,6 +189,11 @@ def seconds(value: float) -> str:
 def words(text: str) -> Cell:
     """Put words into a cell."""
     return Cell(text, numeric=False)
+
+
+def nice(values: Iterable[float]) -> float:
+    """Round the largest of some values up to a half, for the end of an axis."""
+    return math.ceil(2 * max(values) - 1e-9) / 2
 
 
 def listed(names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ def preference_part(reading: Reading) -> Part:
     """Lay out who was preferred, pair by pair."""
     named = [(first, second, pair_key(first, second)) for first, second in reading.pairs]
     blocks = [_counts(reading, named), _bars(reading, named), _rates(reading, named)]
-    blocks += [_figure(reading, named), *(beside(reading, *pair) for pair in reading.pairs), _strength(reading, named)]
+    blocks += [_figure(reading, named), beside(reading), _strength(reading, named)]
     lead = (
         "Each pair is read from its first arm: above 50 %, the first arm was preferred more often. The interval shown "
         "is the wider of two bootstraps, over prompts and over annotators. Wilson's stands beside them: it takes "

@@ -9,8 +9,10 @@ from app.results.view.parts import (
     Part,
     Reading,
     Row,
+    half_width,
     pair_key,
     percent,
+    plain,
     points,
     seconds,
     signed,
@@ -21,21 +23,27 @@ from app.results.view.parts import (
 _TICKS = tuple((at / 4, f"{25 * at} %") for at in range(5))
 
 
-def beside(reading: Reading, first: str, second: str) -> Block:
-    """Lay out, for one pair, the win rate under everything that might explain it away."""
-    pair = pair_key(first, second)
-    prefix = f"quality.{pair}"
-    rows = [
-        Row("as shown: a tie is half a win", (reading.cell(f"preference.{pair}.win_rate.half", percent),)),
-        Row("sides balanced", (reading.cell(f"{prefix}.position.adjusted", percent),)),
-        Row("equal length, no side", (reading.cell(f"{prefix}.controlled.win_rate", percent),)),
-        Row("no model recognised", (_unrecognised(reading, prefix, first, second),)),
-        Row("the faster half of judgments", (reading.cell(f"{prefix}.speed.faster", percent),)),
-        Row("the slower half", (reading.cell(f"{prefix}.speed.slower", percent),)),
-        Row("any one annotator left out", (_range(reading, f"{prefix}.leave_one_out"),)),
-    ]
-    rows += _robustness(reading, pair)
-    return Block(f"Beside the win rate of {first} against {second}", ("The same rate", "win rate"), tuple(rows))
+def beside(reading: Reading) -> Block:
+    """Lay out, pair by pair, the win rate under everything that might explain it away."""
+    rows = []
+    for first, second in reading.pairs:
+        pair = pair_key(first, second)
+        prefix = f"quality.{pair}"
+        cells = [
+            reading.cell(f"preference.{pair}.win_rate.half", percent),
+            reading.cell(f"{prefix}.position.adjusted", percent),
+            reading.cell(f"{prefix}.controlled.win_rate", percent),
+            _unrecognised(reading, prefix, first, second),
+            reading.cell(f"{prefix}.speed.faster", percent),
+            reading.cell(f"{prefix}.speed.slower", percent),
+            _range(reading, f"{prefix}.leave_one_out"),
+            *_robustness(reading, pair),
+        ]
+        rows.append(Row(f"{first} against {second}", tuple(cells)))
+    header = ("The same win rate", "as shown", "sides balanced", "equal length, no side", "no model recognised")
+    more = ("faster half", "slower half", "any one annotator left out")
+    last = ("excluded counted too",) if rows and len(rows[0].cells) > len((*header, *more)) - 1 else ()
+    return Block("What may explain the win rates away", (*header, *more, *last), tuple(rows))
 
 
 def _unrecognised(reading: Reading, prefix: str, first: str, second: str) -> Cell:
@@ -53,14 +61,14 @@ def _range(reading: Reading, key: str) -> Cell:
         people[int(reading.get(f"{key}.{end}_annotator").value or 0)] if people else NOTHING for end in ("low", "high")
     ]
     shown = f"{percent(low.value)} to {percent(high.value)}"
-    return Cell(shown, f"without {who[0]}; without {who[1]}", key=reading.key(f"{key}.low"))
+    return Cell(shown, f"without {who[0]}, {who[1]}", key=reading.key(f"{key}.low"))
 
 
-def _robustness(reading: Reading, pair: str) -> list[Row]:
+def _robustness(reading: Reading, pair: str) -> list[Cell]:
     key = f"{ALL}preference.{pair}.win_rate.half"
     if reading.everything or key not in reading.findings.numbers:
         return []
-    return [Row("excluded judgments counted too", (reading.cell(key, percent),))]
+    return [reading.cell(key, percent)]
 
 
 def quality_part(reading: Reading) -> Part:
@@ -130,7 +138,7 @@ def _exclusions(reading: Reading) -> Block:
         prefix = f"quality.exclusions.{at}"
         holds = "holds" if reading.get(f"{prefix}.holds").value else "revoked"
         cells = (reading.cell(f"{prefix}.judgments", whole), reading.cell(f"{prefix}.annotators", whole), words(holds))
-        rows.append(Row(f"rule {at}, oldest first", cells))
+        rows.append(Row(reading.findings.rules[at - 1].replace("_", " "), cells))
         at += 1
     if not rows:
         return Block(note="No exclusion rule was ever added: every judgment counts.")
@@ -144,11 +152,11 @@ def _plans(reading: Reading) -> Block:
     for first, second in reading.pairs:
         prefix = f"quality.{pair_key(first, second)}.planning"
         cells = [
-            reading.cell(f"{prefix}.half_width_now", points),
+            reading.cell(f"{prefix}.half_width_now", half_width),
             reading.cell(f"{prefix}.by_prompts", whole),
             reading.cell(f"{prefix}.prompts", whole),
             reading.cell(f"{prefix}.by_overlap", whole),
-            reading.cell(f"{prefix}.per_prompt", signed),
+            reading.cell(f"{prefix}.per_prompt", plain),
         ]
         rows.append(Row(f"{first} against {second}", tuple(cells)))
     header = ("Planning: for an interval of \N{PLUS-MINUS SIGN}5 points", "half-width now")

@@ -2,7 +2,7 @@
 
 from app.results.charts import dots
 from app.results.report.values import part
-from app.results.view.parts import Block, Part, Reading, Row, chance, fine, signed
+from app.results.view.parts import Block, Part, Reading, Row, chance, fine, nice, signed
 
 
 def strengths_part(reading: Reading) -> Part:
@@ -20,8 +20,8 @@ def strengths_part(reading: Reading) -> Part:
     fixed = ("Arm", "strength, sum 1", "log-strength, sum 0", "log-strength, side taken out")
     header = (*fixed, *(f"P(place {place})" for place in range(1, len(arms) + 1)))
     drawn = [reading.dot(arm, f"bradley_terry.{part(arm)}.log_strength", signed) for arm in arms]
-    reach = max([1.0, *(abs(end) for one in drawn for end in (one.low, one.high, one.value) if end is not None)])
-    ticks = [(at * reach, signed(at * reach)) for at in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+    reach = nice([1.0, *(abs(end) for one in drawn for end in (one.low, one.high, one.value) if end is not None)])
+    ticks = [(at * reach, signed(at * reach) if at else "0") for at in (-1.0, -0.5, 0.0, 0.5, 1.0)]
     scale = -reach, reach
     figure = dots("strengths", "Bradley-Terry log-strengths", drawn, scale=scale, ticks=ticks, reference=0.0)
     position = Block(
