@@ -8,12 +8,14 @@ from app.results.report.sides import rows_of, sides_of
 from app.results.report.tables import Tables
 from app.results.report.values import Number, Numbers, count, part, undefined
 from app.stats.agreement import Level, krippendorff, pair_agreement
-from app.stats.kappa import pairwise
+from app.stats.kappa import PairKappa, pairwise
 from app.stats.spans import span_agreement
 
 # Fewer shared units give a kappa that says little.
 LEAST_SHARED = 5
 MOST_LISTED = 10
+# Of more people there are too many twos to look at; alpha holds all of them.
+MOST_PEOPLE = 60
 
 
 def agreement(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
@@ -51,18 +53,28 @@ def _preference(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> No
     _alpha(numbers, prefix, "nominal", said, pair.items, pair.items)
     pairs = pair_agreement(pair.score, pair.items, clusters=pair.items)
     put(numbers, prefix, strict=pairs.strict, relaxed=pairs.relaxed, pairs=count(pairs.pairs))
+    _kappas(numbers, f"{prefix}.kappa", tables, pair, said)
+
+
+def _kappas(numbers: Numbers, prefix: str, tables: Tables, pair: Pair, said: Ints) -> None:
+    """Summarise kappa over every two annotators who share enough, and list each where they are few."""
     people = tables.judgments.annotator.codes[pair.rows]
-    found = [one for one in pairwise(said, pair.items, people, least=LEAST_SHARED) if one.kappa.value is not None]
-    kappas = sorted(one.kappa.value for one in found if one.kappa.value is not None)
-    numbers[f"{prefix}.kappa.pairs"] = count(len(kappas))
+    several = len(np.unique(people))
     reason = f"no two annotators share {LEAST_SHARED} prompts on which a kappa is defined"
+    if several > MOST_PEOPLE:
+        reason = f"{several:,} annotators: kappa is computed for every two of up to {MOST_PEOPLE}; alpha holds them all"
+        found: list[PairKappa] = []
+    else:
+        found = [one for one in pairwise(said, pair.items, people, least=LEAST_SHARED) if one.kappa.value is not None]
+    kappas = [one.kappa.value for one in found if one.kappa.value is not None]
+    numbers[f"{prefix}.pairs"] = count(len(kappas))
     for name, share in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
         one = Number(float(np.quantile(kappas, share)), n=len(kappas)) if kappas else undefined(reason, 0)
-        numbers[f"{prefix}.kappa.{name}"] = one
-    names = tables.judgments.annotator.names
-    if len(np.unique(people)) <= MOST_LISTED:
+        numbers[f"{prefix}.{name}"] = one
+    if several <= MOST_LISTED:
+        names = tables.judgments.annotator.names
         for each in found:
-            numbers[f"{prefix}.kappa.{part(names[each.first])}~{part(names[each.second])}"] = number(each.kappa)
+            numbers[f"{prefix}.{part(names[each.first])}~{part(names[each.second])}"] = number(each.kappa)
 
 
 def _spans(numbers: Numbers, tables: Tables) -> None:

@@ -1,0 +1,172 @@
+"""How fast results come of a million judgments: `python -m tests.bench.bench_results [judgments]`.
+
+Four figures, each against reading the same rows by plain SQL, which is the physical limit: reading the columns,
+computing the findings, the page when they are kept, and the page right after a new judgment. Prints JSON lines; fails
+when a page takes 3 s or more.
+"""
+
+import hashlib
+import resource
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+from app import migrate
+from app.db import connect, reading, writing
+from app.results import standing
+from app.results.reading import read_tables
+from app.results.report.found import found
+from models import Role, Study
+from models.base import now
+from tests.bench.report import Stopwatch, emit
+from tests.factories import fill_study, make_study, make_user
+
+PER_ITEM = 500
+PAGE_BAR_S = 3.0
+DIMENSIONS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
+PLAIN = """
+SELECT p.id, p.item_id, p.annotator_id, p.left_arm_id, p.right_arm_id, f.preference, f.strength, o.preference,
+  f.active_ms, f.recognised_model, f.guideline_version, f.ratings, f.acceptability
+FROM presentation p
+  JOIN (SELECT presentation_id, max(number) AS last, min(number) AS first FROM revision WHERE kind = 'submitted'
+    GROUP BY presentation_id) n ON n.presentation_id = p.id
+  JOIN revision f ON f.presentation_id = p.id AND f.number = n.last
+  JOIN revision o ON o.presentation_id = p.id AND o.number = n.first
+"""
+
+
+def opaque(*parts):
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def fill(path, judgments):
+    """Make a study of so many judgments with ratings, 500 of each item."""
+    database = connect(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    with writing(database) as session:
+        study = make_study(session, owner=make_user(session, email="bench@example.org", role=Role.OWNER))
+        prompts = tuple(f"Why does kettle {at} whistle?" for at in range(max(2, judgments // PER_ITEM)))
+        items = [item.id for item in fill_study(session, study, prompts=prompts)]
+        study_id = study.id
+    database.dispose()
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA synchronous=OFF")
+    arms = dict(raw.execute("SELECT name, id FROM arm"))
+    (pair,) = raw.execute("SELECT id FROM pair").fetchone()
+    texts = {
+        (item, arm): key for item, arm, key in raw.execute("SELECT item_id, arm_id, response_id FROM itemresponse")
+    }
+    moment = "2026-03-01 09:00:00.123456"
+    people = [opaque("person", at) for at in range(PER_ITEM)]
+    raw.executemany(
+        "INSERT INTO user (id, email, name, role, session_version, shortcuts, created_at) "
+        "VALUES (?,?,'P','annotator',1,'{}',?)",
+        [(one, f"{one}@example.org", moment) for one in people],
+    )
+    raw.executemany(
+        "INSERT INTO membership (study_id, user_id, pid, state, told, guideline_seen, joined_at) "
+        "VALUES (?,?,?,'active','',0,?)",
+        [(study_id, one, f"a{at:011d}", moment) for at, one in enumerate(people)],
+    )
+    for number, item in enumerate(items):
+        _judge(raw, study_id, pair, item, number, people, arms, texts, moment)
+    raw.commit()
+    raw.close()
+
+
+def _judge(raw, study_id, pair, item, number, people, arms, texts, moment):
+    shown, revisions = [], []
+    for at, one in enumerate(people):
+        draw = hashlib.sha256(f"{number}/{at}".encode()).digest()
+        names = ("lft", "sft") if draw[0] % 2 else ("sft", "lft")
+        sides = [arms[name] for name in names] + [texts[item, arms[name]] for name in names]
+        token = opaque("shown", number, at)
+        shown.append((token, study_id, item, pair, one, *sides, "0" * 64, "submitted", moment, moment, moment))
+        said = ("left", "right", "tie_good", "tie_bad", "left")[draw[1] % 5]
+        rated = {
+            side: {name: 1 + (draw[2 + place] >> shift) % 5 for place, name in enumerate(DIMENSIONS)}
+            for shift, side in enumerate(("left", "right"))
+        }
+        ratings = str(rated).replace("'", '"')
+        revisions.append((opaque("revision", number, at), token, said, 20_000 + 100 * draw[9], ratings, moment))
+    raw.executemany(
+        "INSERT INTO presentation (id, study_id, item_id, pair_id, annotator_id, left_arm_id, right_arm_id, "
+        "left_response_id, right_response_id, side_order_key, state, leased_until, created_at, submitted_at) "
+        f"VALUES ({','.join('?' * 14)})",
+        shown,
+    )
+    raw.executemany(
+        "INSERT INTO revision (id, number, idempotency_key, presentation_id, preference, comment, active_ms, ratings, "
+        "created_at, kind, wall_ms, acceptability, flagged, skip_reason, recognised_model, recognised_guess, reading, "
+        "edit_reason, guideline_version, app_version) "
+        "VALUES (?,1,'k1',?,?,'',?,?,?,'submitted',60000,'{}',0,'',0,'','{}','',1,'0.1.0')",
+        revisions,
+    )
+
+
+def _memory_mb():
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main(judgments):
+    """Measure and print; returns the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.db"
+        fill(path, judgments)
+        with sqlite3.connect(path) as raw:
+            watch = Stopwatch()
+            rows = sum(1 for _ in raw.execute(PLAIN))
+            plain = watch.spent
+        emit(bench="results", what="plain SQL", rows=rows, wall_s=round(plain.wall, 2), cpu_s=round(plain.cpu, 2))
+        database = connect(f"sqlite:///{path}")
+        with reading(database) as session:
+            study = session.exec(_study()).one()
+            watch = Stopwatch()
+            tables = read_tables(session, study)
+            _say("columns", watch.spent, plain)
+            watch = Stopwatch()
+            found(tables)
+            _say("findings", watch.spent, plain)
+            del tables
+            study_id = study.id
+        standing.refresh(database, study_id, now())
+        pages = [_page(database, study_id, plain, "page, kept")]
+        with sqlite3.connect(path) as raw:
+            raw.execute("UPDATE presentation SET submitted_at = '2026-03-02' WHERE rowid = 1")
+            names = [row[1] for row in raw.execute("PRAGMA table_info(revision)")]
+            changed = {"id": "'new'", "number": "2", "idempotency_key": "'k2'"}
+            columns = ", ".join(changed.get(name, name) for name in names)
+            raw.execute(f"INSERT INTO revision ({', '.join(names)}) SELECT {columns} FROM revision LIMIT 1")
+        pages.append(_page(database, study_id, plain, "page, out of date"))
+        database.dispose()
+    return 0 if max(pages) < PAGE_BAR_S else 1
+
+
+def _study():
+    from sqlmodel import select  # noqa: PLC0415
+
+    return select(Study)
+
+
+def _page(database, study_id, plain, what):
+    """Do what the page does before it renders, and render its sections."""
+    from app.results.view.page import parts_of, reading_of  # noqa: PLC0415
+
+    watch = Stopwatch()
+    with reading(database) as session:
+        stands = standing.settle(database, session, session.get_one(Study, study_id), now())
+        parts_of(reading_of(stands.findings, study_id, titles={}))
+    _say(what, watch.spent, plain)
+    return watch.spent.wall
+
+
+def _say(what, spent, plain):
+    emit(
+        bench="results", what=what, wall_s=round(spent.wall, 2), cpu_s=round(spent.cpu, 2),
+        ratio_to_plain_sql=round(spent.cpu / plain.cpu, 2), memory_mb=_memory_mb(),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000))
