@@ -42,6 +42,9 @@ class RowsQuery(BaseModel):
     type: str = Field("", max_length=40)
     severity: str = Field("", max_length=16)
     recognised: str = Field("", max_length=8)
+    rated: str = Field("", max_length=200)
+    dimension: str = Field("", max_length=80)
+    value: int | None = Field(None, ge=1, le=5)
     excluded: str = Field("", max_length=8)
     page: int = Field(1, ge=1, le=1_000_000)
 

@@ -1,6 +1,6 @@
 """The judgments behind a number: which are asked for, and where each can be looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,10 @@ _FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What judgments are wanted; empty fields ask for nothing. `marked` is an arm with a marked span."""
+    """What judgments are wanted; empty fields ask for nothing.
+
+    `marked` is an arm with a marked span, `rated` one that has a rating of `dimension`, of `value` where that is given.
+    """
 
     first: str = ""
     second: str = ""
@@ -56,6 +59,9 @@ class Asked:
     type: str = ""
     severity: str = ""
     recognised: str = ""
+    rated: str = ""
+    dimension: str = ""
+    value: int | None = None
     excluded: str = ""
 
 
@@ -151,16 +157,34 @@ def _wanted(session: Session, study: Study, asked: Asked, final: Any) -> list[An
             wanted.append(or_(col(shown.left_arm_id) == key, col(shown.right_arm_id) == key))
     if asked.outcome:
         wanted.append(_answered(asked, arms, final))
-    if asked.annotator:
-        people = select(Membership.user_id).where(Membership.study_id == study.id, Membership.pid == asked.annotator)
-        wanted.append(col(shown.annotator_id).in_(people))
     if asked.item:
         wanted.append(shown.item_id == asked.item)
+    return [*wanted, *_by_whom(study, asked, final), *_with(asked, arms, final)]
+
+
+def _by_whom(study: Study, asked: Asked, final: Any) -> Iterator[Any]:
+    if asked.annotator:
+        people = select(Membership.user_id).where(Membership.study_id == study.id, Membership.pid == asked.annotator)
+        yield col(Presentation.annotator_id).in_(people)
     if asked.recognised:
-        wanted.append(final.recognised_model.is_(asked.recognised == "yes"))
+        yield final.recognised_model.is_(asked.recognised == "yes")
+
+
+def _with(asked: Asked, arms: dict[str, str], final: Any) -> Iterator[Any]:
     if asked.marked or asked.type or asked.severity:
-        wanted.append(_marked(asked, arms, final))
-    return wanted
+        yield _marked(asked, arms, final)
+    if asked.rated and asked.dimension:
+        yield _rated(asked, arms, final)
+
+
+def _rated(asked: Asked, arms: dict[str, str], final: Any) -> Any:
+    shown, key = Presentation, arms.get(asked.rated, "")
+    sides = []
+    for side, arm_id in (("left", shown.left_arm_id), ("right", shown.right_arm_id)):
+        value = final.ratings[(side, asked.dimension)].as_integer()
+        said = value.is_not(None) if asked.value is None else value == asked.value
+        sides.append(and_(col(arm_id) == key, said))
+    return or_(*sides)
 
 
 def _answered(asked: Asked, arms: dict[str, str], final: Any) -> Any:

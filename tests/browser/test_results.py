@@ -49,5 +49,8 @@ def test_the_report_opens_from_a_disk_and_prints(page_for, server, alice, databa
     picture(page, "results-report")
     axe(page)
     assert asked == [f"file://{file}"]
+    page.set_viewport_size({"width": 794, "height": 1123})
+    page.emulate_media(media="print")
+    picture(page, "results-report-print")
     page.pdf(path=str(ARTIFACTS / "results-report.pdf"), format="A4", print_background=True)
     assert (ARTIFACTS / "results-report.pdf").stat().st_size > 20_000

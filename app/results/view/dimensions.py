@@ -36,8 +36,9 @@ def _means(reading: Reading) -> Block:
     for name in reading.findings.dimensions:
         for arm in _arms(reading):
             prefix = f"dimensions.{part(name)}.{part(arm)}"
-            levels = [reading.cell(f"{prefix}.level.{level}", whole) for level in _LEVELS]
-            mean = reading.cell(f"{prefix}.mean", plain)
+            asked = {"rated": arm, "dimension": name}
+            levels = [reading.cell(f"{prefix}.level.{level}", whole, **asked, value=level) for level in _LEVELS]
+            mean = reading.cell(f"{prefix}.mean", plain, **asked)
             rows.append(Row(f"{_title(reading, name)}: {arm}", (mean, reading.n(f"{prefix}.mean"), *levels)))
     header = ("Dimension and arm", "mean", "n", *(f"rated {level}" for level in _LEVELS))
     return Block("Means and distributions", header, tuple(rows))

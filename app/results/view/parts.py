@@ -89,8 +89,13 @@ class Reading:
         return f"{self.base}/studies/{self.study_id}/judgments?{urlencode(query)}"
 
     def cell(self, key: str, write: Callable[[float], str], **asked: str) -> Cell:
-        """Write a number with its interval, linked to its rows where `asked` says which."""
+        """Write a number with its interval, linked to its rows: those `asked` for, or all of its pair or arm.
+
+        A count links only to as many rows as it counts.
+        """
         number = self.get(key)
+        if not asked and write is not whole:
+            asked = self._about(key)
         href = self.rows(**asked) if asked else ""
         if number.value is None:
             return Cell("none", reason=number.reason, key=self.key(key))
@@ -101,6 +106,14 @@ class Reading:
             href,
             self.key(key),
         )
+
+    def _about(self, key: str) -> dict[str, str]:
+        """Tell which judgments a number is about, by the pair or the arm in its key."""
+        parts = key.split(".")
+        for first, second in self.pairs:
+            if pair_key(first, second) in parts:
+                return {"first": first, "second": second, "outcome": "judged"}
+        return next(({"first": arm, "outcome": "judged"} for arm in self.findings.arms if part(arm) in parts), {})
 
     def bounds(self, key: str, write: Callable[[float], str]) -> Cell:
         """Write only the interval of a number, or why it has none."""
