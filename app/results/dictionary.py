@@ -19,6 +19,8 @@ An export of the study `{slug}` by Tuneshift {version}, of the state as of {as_o
 - Every table is there as CSV, JSON Lines and Parquet, with the same rows in the same order.
 - `formats/` holds the judgments as other tools take them. Judgments that a rule excludes are left out there, and
   counted in the manifest; in the tables they stay, marked.
+- `results.json` holds every number of the results page; `python recompute.py` computes them again from the tables here
+  with the code in `code/`, numpy and scipy, and names each that differs by more than 1e-9.
 
 Text is UTF-8, times are UTC. CSV follows RFC 4180. In CSV, text that a spreadsheet would run as a formula (first
 character `=`, `+`, `-`, `@`, tab, carriage return or NUL, also in full width, also after blanks or apostrophes) has one
