@@ -72,7 +72,8 @@ def _judgments_query(study_id: str, kind: ItemKind) -> Any:
         select(  # type: ignore[call-overload]
             shown.id, shown.item_id, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
             final.preference, final.strength, first.preference,
-            final.active_ms, final.recognised_model, final.guideline_version, final.ratings, final.acceptability,
+            final.active_ms, final.recognised_model, final.guideline_version, final.recognised_guess,
+            final.ratings, final.acceptability,
         )
         .join(which, which.c.shown == shown.id)
         .join(final, and_(col(final.presentation_id) == which.c.shown, col(final.number) == which.c.last))
@@ -87,13 +88,26 @@ def _judged(session: Session, study: Study) -> dict[str, Columns]:
     arms, pids, prompts = _names(session, study.id)
     rules = excluding(session, study)
     rows, ratings, accepted = [], _long("dimension", "value"), _long("acceptable")
-    for shown, item, person, left, right, raw, strength, before, active, knew, version, rated, fine in session.exec(
-        _judgments_query(study.id, ItemKind.REGULAR)
-    ):
+    for (
+        shown,
+        item,
+        person,
+        left,
+        right,
+        raw,
+        strength,
+        before,
+        active,
+        knew,
+        version,
+        guess,
+        rated,
+        fine,
+    ) in session.exec(_judgments_query(study.id, ItemKind.REGULAR)):
         by = reasons(rules.rules, Given(person, active, knew, version), rules.people) if rules.rules else ()
         arms_shown = arms[left], arms[right]
         said = raw, strength, before, active, knew, version
-        rows.append((item, shown, pids[person], prompts[item], *arms_shown, *said, bool(by), "; ".join(by)))
+        rows.append((item, shown, pids[person], prompts[item], *arms_shown, *said, bool(by), "; ".join(by), guess))
         for side, values in rated.items():
             for dimension, value in values.items():
                 _append(ratings, shown, side, dimension, value)

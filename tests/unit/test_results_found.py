@@ -17,7 +17,7 @@ def judgment(number, item, pid, said, *, left="lft", right="sft", **over):
         "item_id": item, "presentation_id": f"p{number}", "annotator_pid": pid, "prompt": f"Prompt {item}",
         "model_left": left, "model_right": right, "preference_raw": said, "strength": None, "first_preference": said,
         "active_ms": 1000 * number, "recognised_model": False, "guideline_version": 1, "excluded": False,
-        "exclusion_reason": None,
+        "exclusion_reason": None, "recognised_guess": "",
     }  # fmt: skip
     return values | over
 
@@ -26,7 +26,7 @@ def judgment(number, item, pid, said, *, left="lft", right="sft", **over):
 PREFERENCES = [
     judgment(1, "i1", "a1", "left", strength=3),
     judgment(2, "i1", "a2", "left", strength=1),
-    judgment(3, "i1", "a3", "tie_good"),
+    judgment(3, "i1", "a3", "tie_good", recognised_model=True, recognised_guess="surely LFT"),
     judgment(4, "i2", "a1", "right", strength=2),
     judgment(5, "i2", "a2", "right", left="sft", right="lft", strength=2, first_preference="left"),
     judgment(6, "i2", "a4", "left", left="sft", right="lft", strength=1),
@@ -148,6 +148,14 @@ def test_position(numbers):
     assert value(numbers, "quality.lft~sft.position.when_left") == pytest.approx(2.5 / 4)
     assert value(numbers, "quality.lft~sft.position.when_right") == pytest.approx(1 / 2)
     assert value(numbers, "quality.lft~sft.position.left_rate") == pytest.approx(3.5 / 6)
+
+
+def test_blinding(numbers):
+    # One of six named an arm that was shown, nobody a wrong one: (1 - 0) / 6.
+    assert value(numbers, "quality.lft~sft.blinding") == pytest.approx(1 / 6)
+    assert value(numbers, "quality.lft~sft.recognised") == pytest.approx(1 / 6)
+    # Without that tie: 3 of 5.
+    assert value(numbers, "quality.lft~sft.win_rate_unrecognised") == pytest.approx(3 / 5)
 
 
 def test_leave_one_out(numbers):

@@ -44,6 +44,7 @@ USED: dict[str, dict[str, Kind]] = {
         "guideline_version": _whole,
         "excluded": _boolean,
         "exclusion_reason": _text,
+        "recognised_guess": _text,
     },
     "ratings": {"presentation_id": _text, "side": _text, "dimension": _text, "value": _whole},
     "hallucinations": {

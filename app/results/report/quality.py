@@ -1,5 +1,7 @@
 """What else may lie behind a preference, pair by pair: side, length, haste, single people, blinding, exclusions."""
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from app.results.report.sides import sides_of
 from app.results.report.tables import Tables
 from app.results.report.values import Number, Numbers, count, undefined
 from app.stats.controlled import controlled
-from app.stats.effects import LeaveOneOut, duplicates, leave_one_out, position_effect, speed
+from app.stats.effects import LeaveOneOut, blinding_index, duplicates, leave_one_out, position_effect, speed
 from app.stats.planning import Plan, more_judgments
 from app.stats.preference import win_rate
 from app.stats.rates import Share, share
@@ -32,9 +34,11 @@ def quality(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
         _speed(numbers, prefix, tables, pair)
         _people(numbers, prefix, tables, pair)
         _recognised(numbers, prefix, tables, pair)
+        _blinding(numbers, prefix, tables, pair)
         _repeated(numbers, prefix, tables, pair)
         _plan(numbers, prefix, more_judgments(pair.score, pair.items, half_width=HALF_WIDTH))
     _gold(numbers, tables)
+    _at_end(numbers, tables)
     for at, rule in enumerate(tables.rules, start=1):
         put(
             numbers,
@@ -113,6 +117,42 @@ def _recognised(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> No
         return
     rest = win_rate(pair.score[kept], used(pair.items[kept]), used(pair.annotators[kept]))
     rate(numbers, f"{prefix}.win_rate_unrecognised", rest)
+
+
+def _blinding(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None:
+    """Add Bang's index: a guess is right when it names an arm that was shown, wrong when it names another one."""
+    if not tables.asked.recognised:
+        numbers[f"{prefix}.blinding"] = undefined(NOT_ASKED)
+        return
+    judgments = tables.judgments
+    worth = np.asarray([_verdict(guess, pair, tables.arms) for guess in judgments.guess.names or ("",)], np.int64)
+    said = np.where(judgments.recognised[pair.rows], worth[judgments.guess.codes[pair.rows]], 0)
+    one = blinding_index(said, pair.annotators, arms=max(2, len(tables.arms)))
+    put(
+        numbers,
+        prefix,
+        blinding=one.shown,
+        blinding_right=count(one.right),
+        blinding_wrong=count(one.wrong),
+        blinding_unsure=count(one.unsure),
+    )
+
+
+def _verdict(guess: str, pair: Pair, arms: tuple[str, ...]) -> int:
+    named = {arm for arm in arms if re.search(rf"(?<!\w){re.escape(arm)}(?!\w)", guess, re.IGNORECASE)}
+    if named & {pair.first, pair.second}:
+        return 1
+    return -1 if named else 0
+
+
+def _at_end(numbers: Numbers, tables: Tables) -> None:
+    """Add the share of annotators who said at the end that they had recognised a model."""
+    said = [knew for _, knew in sorted(tables.recognised.items()) if knew is not None]
+    if not said:
+        numbers["quality.recognised_at_end"] = undefined("nobody was asked at the end, or nobody answered", 0)
+        return
+    who = np.arange(len(said))
+    _share(numbers, "quality.recognised_at_end", share(np.asarray(said, np.float64), who, who))
 
 
 def _share(numbers: Numbers, prefix: str, one: Share) -> None:

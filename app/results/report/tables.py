@@ -39,6 +39,7 @@ class Judgments:
     guideline: Ints
     excluded: Bools
     reason: Coded
+    guess: Coded
 
     def __len__(self) -> int:
         """Count the judgments."""
@@ -57,7 +58,7 @@ class Judgments:
         return Judgments(presentation=tuple(self.presentation[at] for at in rows), **texts, **plain)
 
 
-_CODED = ("item", "annotator", "prompt", "left", "right", "reason")
+_CODED = ("item", "annotator", "prompt", "left", "right", "reason", "guess")
 _PLAIN = ("outcome", "first_outcome", "strength", "active_ms", "recognised", "guideline", "excluded")
 
 
@@ -254,6 +255,7 @@ def _judgments(columns: Columns) -> Judgments:
         guideline=_whole(columns["guideline_version"])[order],
         excluded=_flags(columns["excluded"])[order],
         reason=coded(columns["exclusion_reason"]).take(order),
+        guess=coded(columns["recognised_guess"]).take(order),
     )
 
 

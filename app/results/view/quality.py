@@ -79,7 +79,8 @@ def quality_part(reading: Reading) -> Part:
     blocks += [_figure(reading), _gold(reading), _exclusions(reading), _plans(reading)]
     lead = (
         "Votes carry side, length and haste; reports rarely say so. Length is compared in code points, as tanh of the "
-        "difference over its standard deviation, together with the side, in one logistic model."
+        "difference over its standard deviation, with the side in one logistic model. For the blinding index a guess "
+        "is right when it names an arm that was shown, and wrong when it names another arm of the study."
     )
     return Part("quality", "Quality of the judgments", lead, tuple(blocks))
 
@@ -99,6 +100,7 @@ def _effects(reading: Reading, first: str, second: str) -> Block:
         ("median active time", reading.cell(f"{prefix}.speed.median_ms", seconds)),
         ("a tenth was faster than", reading.cell(f"{prefix}.speed.tenth_ms", seconds)),
         ("a model recognised", reading.cell(f"{prefix}.recognised", percent, **of, outcome="judged", recognised="yes")),
+        ("blinding index (Bang), 0 for chance, 1 for unblinded", reading.cell(f"{prefix}.blinding", signed)),
         ("judged again by the same person", reading.cell(f"{prefix}.duplicates.repeated", whole)),
         ("of these, agreeing", reading.cell(f"{prefix}.duplicates.agreement", percent)),
     ]
@@ -124,12 +126,12 @@ def _figure(reading: Reading) -> Block:
 
 
 def _gold(reading: Reading) -> Block:
-    cell = reading.cell("quality.gold.right", percent)
-    return Block(
-        "Gold items",
-        ("Of all annotators", "answered as expected", "n"),
-        (Row("gold items", (cell, reading_n(cell, reading))),),
+    gold, end = reading.cell("quality.gold.right", percent), reading.cell("quality.recognised_at_end", percent)
+    rows = (
+        Row("gold items answered as expected", (gold, reading_n(gold, reading))),
+        Row("people who at the end had recognised a model", (end, reading_n(end, reading))),
     )
+    return Block("Gold items, and the question at the end", ("Of all annotators", "share", "n"), rows)
 
 
 def _exclusions(reading: Reading) -> Block:
