@@ -109,8 +109,11 @@ def _judged(session: Session, study: Study) -> dict[str, Columns]:
         said = raw, strength, before, active, knew, version
         rows.append((item, shown, pids[person], prompts[item], *arms_shown, *said, bool(by), "; ".join(by), guess))
         for side, values in rated.items():
-            for dimension, value in values.items():
-                _append(ratings, shown, side, dimension, value)
+            # Ten values to a judgment: columns grow by the side, not by the value.
+            for name, more in zip(
+                ratings, ([shown] * len(values), [side] * len(values), values, values.values()), strict=True
+            ):
+                ratings[name].extend(more)
         for side in ("left", "right"):
             if side in fine:
                 _append(accepted, shown, side, fine[side])
