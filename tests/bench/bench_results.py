@@ -17,7 +17,7 @@ from app.db import connect, reading, writing
 from app.results import standing
 from app.results.reading import read_tables
 from app.results.report.found import found
-from models import Role, Study
+from models import Membership, Role, Study
 from models.base import now
 from tests.bench.report import Stopwatch, emit
 from tests.factories import fill_study, make_study, make_user
@@ -48,6 +48,9 @@ def fill(path, judgments):
         study = make_study(session, owner=make_user(session, email="bench@example.org", role=Role.OWNER))
         prompts = tuple(f"Why does kettle {at} whistle?" for at in range(max(2, judgments // PER_ITEM)))
         items = [item.id for item in fill_study(session, study, prompts=prompts)]
+        people = [make_user(session, email=f"{at}@example.org").id for at in range(PER_ITEM)]
+        for at, one in enumerate(people):
+            session.add(Membership(study_id=study.id, user_id=one, pid=f"a{at:011d}"))
         study_id = study.id
     database.dispose()
     raw = sqlite3.connect(path)
@@ -58,17 +61,6 @@ def fill(path, judgments):
         (item, arm): key for item, arm, key in raw.execute("SELECT item_id, arm_id, response_id FROM itemresponse")
     }
     moment = "2026-03-01 09:00:00.123456"
-    people = [opaque("person", at) for at in range(PER_ITEM)]
-    raw.executemany(
-        "INSERT INTO user (id, email, name, role, session_version, shortcuts, created_at) "
-        "VALUES (?,?,'P','annotator',1,'{}',?)",
-        [(one, f"{one}@example.org", moment) for one in people],
-    )
-    raw.executemany(
-        "INSERT INTO membership (study_id, user_id, pid, state, told, guideline_seen, joined_at) "
-        "VALUES (?,?,?,'active','',0,?)",
-        [(study_id, one, f"a{at:011d}", moment) for at, one in enumerate(people)],
-    )
     for number, item in enumerate(items):
         _judge(raw, study_id, pair, item, number, people, arms, texts, moment)
     raw.commit()
