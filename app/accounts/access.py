@@ -111,7 +111,7 @@ ACCESS: dict[tuple[str, str], Access] = {
     # results
     ("GET", "/studies/{study_id}/results"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/results/figures/{figure}"): Access.RESEARCHER,
-    ("GET", "/studies/{study_id}/judgments"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/results/judgments"): Access.RESEARCHER,
     ("GET", "/studies/{study_id}/report.html"): Access.RESEARCHER,
     # monitor
     ("GET", "/studies/{study_id}/monitor"): Access.RESEARCHER,

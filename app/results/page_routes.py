@@ -123,7 +123,7 @@ def report(request: Request, session: ReadSession, user: CurrentUser, study_id: 
     )
 
 
-@router.get("/studies/{study_id}/judgments")
+@router.get("/studies/{study_id}/results/judgments")
 def judgments(
     request: Request,
     session: ReadSession,

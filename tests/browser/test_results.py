@@ -30,7 +30,7 @@ def test_every_look_of_the_results(page_for, server, alice, judged, axe, picture
     picture(page, "results-phone")
     axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    page.goto(f"{server.url}/studies/{judged.id}/judgments?outcome=tie")
+    page.goto(f"{server.url}/studies/{judged.id}/results/judgments?outcome=tie")
     axe(page)
 
 

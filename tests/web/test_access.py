@@ -133,7 +133,7 @@ EXPECTED = {
     ("POST", "/studies/judgments"): Expected(401, 403, 422, 422),
     ("GET", "/studies/{study_id}/results"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/results/figures/{figure}"): Expected(SIGN_IN, 403, 404, 404),  # nothing judged
-    ("GET", "/studies/{study_id}/judgments"): Expected(SIGN_IN, 403, 404, 200),
+    ("GET", "/studies/{study_id}/results/judgments"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/report.html"): Expected(SIGN_IN, 403, 404, 404),  # nothing judged
     ("GET", "/studies/{study_id}/monitor"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/{study_id}/monitor/release"): Expected(401, 403, 404, 303),

@@ -207,6 +207,6 @@ def test_figures_are_labelled_have_a_table_and_download(researcher, five):
 
 def test_a_figure_or_an_answer_that_is_none_is_named(researcher, five):
     assert researcher.get(f"/studies/{five.id}/results/figures/pie.svg").status_code == 404
-    refused = researcher.get(f"/studies/{five.id}/judgments", params={"outcome": "best"})
+    refused = researcher.get(f"/studies/{five.id}/results/judgments", params={"outcome": "best"})
     assert refused.status_code == 422
     assert "best" in refused.text

@@ -86,7 +86,7 @@ class Reading:
         query = {name: value for name, value in asked.items() if value}
         if not self.everything:
             query["excluded"] = "no"
-        return f"{self.base}/studies/{self.study_id}/judgments?{urlencode(query)}"
+        return f"{self.base}/studies/{self.study_id}/results/judgments?{urlencode(query)}"
 
     def cell(self, key: str, write: Callable[[float], str], **asked: str) -> Cell:
         """Write a number with its interval, linked to its rows: those `asked` for, or all of its pair or arm.
