@@ -21,6 +21,7 @@ from app.checkpoints import routes as checkpoints
 from app.compare import forks
 from app.compare import routes as compare
 from app.compare.live import LiveRuns
+from app.compare.readers import Readers
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import Registry, load_registry
@@ -162,6 +163,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
+    app.state.readers = Readers()
     app.state.generations = await run_in_threadpool(Generations, app.state.database)
     app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)

@@ -6,11 +6,16 @@ Alice owns the server and the study, Bob judges in it, Carol is a researcher who
 import base64
 import json
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from itsdangerous import TimestampSigner
@@ -26,6 +31,7 @@ from tests.scripted_engine import ScriptedEngines
 from tests.scripted_engine import scripted_engines as build_scripted_engines
 
 ORIGIN = "http://testserver"
+START_S = 20
 
 
 @pytest.fixture
@@ -90,6 +96,40 @@ def study(database: Engine, alice: User, bob: User) -> Study:
         return study
 
 
+def cookie_for(app: FastAPI, user: User) -> str:
+    """Sign a session as the app would."""
+    session = {"uid": user.id, "version": user.session_version}
+    return TimestampSigner(app.state.secret).sign(base64.b64encode(json.dumps(session).encode())).decode()
+
+
+@dataclass
+class Server:
+    """A running app. `expected` holds parts of console lines that a test provokes on purpose."""
+
+    url: str
+    app: FastAPI
+    expected: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[Server]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2)
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_S
+        while not running.started:
+            assert thread.is_alive(), "the server did not start"
+            assert time.monotonic() < deadline, f"the server did not start in {START_S} s"
+            time.sleep(0.01)
+        yield Server(url=f"http://127.0.0.1:{listener.getsockname()[1]}", app=app)
+        running.should_exit = True
+        thread.join(timeout=START_S)
+        assert not thread.is_alive(), "the server did not stop"
+
+
 @pytest.fixture
 def client_for(app: FastAPI) -> Iterator[Callable[..., TestClient]]:
     """Open clients: `client_for()` for nobody, `client_for(user)` signed in as that user."""
@@ -101,9 +141,7 @@ def client_for(app: FastAPI) -> Iterator[Callable[..., TestClient]]:
             client = TestClient(app, headers={"Origin": ORIGIN}, follow_redirects=False)
             client.portal = shared.portal
             if user is not None:
-                session = {"uid": user.id, "version": user.session_version}
-                value = TimestampSigner(app.state.secret).sign(base64.b64encode(json.dumps(session).encode()))
-                client.cookies.set("tuneshift_session", value.decode())
+                client.cookies.set("tuneshift_session", cookie_for(app, user))
             return client
 
         yield open_client

@@ -1,6 +1,6 @@
 """Explore: ask, watch, come back. The only place of this feature that knows HTTP."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import replace
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from app.compare.branch_view import fork_view, mark_column
 from app.compare.forms import Asked, CompareForm, CompareInput, check
 from app.compare.live import LiveRun, LiveRuns
 from app.compare.plan import Plan, build_plan
+from app.compare.readers import Readers
 from app.compare.stream import Page, live_events, stored_events
 from app.db import ReadSession, reading, writing
 from app.engines.open import Engines
@@ -116,7 +117,18 @@ def _existing(request: Request, comparison_id: str) -> None:
             queries.state_of(session, comparison_id)
 
 
-@router.get("/compare/{comparison_id}/stream", response_class=EventSourceResponse, dependencies=[Depends(_existing)])
+async def _place(request: Request, user: CurrentUser) -> AsyncIterator[None]:
+    """Hold one of the places for readers until the response has ended, however it ends."""
+    readers: Readers = request.app.state.readers
+    with readers.place(user.id), STREAMS_OPEN.track_inprogress():
+        yield
+
+
+@router.get(
+    "/compare/{comparison_id}/stream",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(_existing), Depends(_place)],
+)
 async def stream(
     request: Request,
     comparison_id: str,
@@ -129,9 +141,8 @@ async def stream(
     place = int(last_event_id) if last_event_id.isdecimal() else after
     page = Page(comparison_id, _names(request), window)
     events = live_events(run, place, page) if run else stored_events(request.app.state.database, page)
-    with STREAMS_OPEN.track_inprogress():
-        async for event in events:
-            yield event
+    async for event in events:
+        yield event
 
 
 @router.post("/compare/{comparison_id}/stop")

@@ -1,58 +1,21 @@
 """A real server, a real Chromium, and the rule that a page which complains in its console fails its test."""
 
-import base64
-import json
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from fastapi import FastAPI
-from itsdangerous import TimestampSigner
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from models import User
+from tests.conftest import Server, cookie_for
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
-START_S = 20
 # A page that is right may take its time on a machine that does other things too.
 expect.set_options(timeout=15_000)
-
-
-@dataclass
-class Server:
-    """A running app. `expected` holds parts of console lines that a test provokes on purpose."""
-
-    url: str
-    app: FastAPI
-    expected: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def server(app: FastAPI) -> Iterator[Server]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2)
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_S
-        while not running.started:
-            assert thread.is_alive(), "the server did not start"
-            assert time.monotonic() < deadline, f"the server did not start in {START_S} s"
-            time.sleep(0.01)
-        yield Server(url=f"http://127.0.0.1:{listener.getsockname()[1]}", app=app)
-        running.should_exit = True
-        thread.join(timeout=START_S)
-        assert not thread.is_alive(), "the server did not stop"
 
 
 @pytest.fixture(scope="session")
@@ -95,12 +58,6 @@ def page_for(chromium: Browser, server: Server) -> Iterator[Callable[..., Page]]
     for context in contexts:
         context.close()
     assert [line for line in complaints if not any(part in line for part in server.expected)] == []
-
-
-def cookie_for(app: FastAPI, user: User) -> str:
-    """Sign a session as the app would."""
-    session = {"uid": user.id, "version": user.session_version}
-    return TimestampSigner(app.state.secret).sign(base64.b64encode(json.dumps(session).encode())).decode()
 
 
 @pytest.fixture
