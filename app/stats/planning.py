@@ -94,6 +94,6 @@ def _overlap(sums: Floats, half_width: float) -> tuple[int | None, float | None,
     room = (half_width / t) ** 2 * prompts - between
     if room <= 0:
         floor = t * float(np.sqrt(between / prompts))
-        return None, None, f"{prompts:,} prompts alone leave +-{floor:.3f}, however often each is judged"
+        return None, None, f"{prompts:,} prompts alone leave ±{100 * floor:.1f} points, however often each is judged"
     each = within / room
     return max(0, int(np.ceil(each * prompts - n))), max(each, n / prompts), ""

@@ -214,7 +214,7 @@ def test_a_plan_holds_in_a_simulation():
     assert reached.now <= 0.05 * 1.1
     narrow = more_judgments(*study(400, 3), half_width=0.01)
     assert narrow.by_overlap is None
-    assert "400 prompts alone leave +-0.0" in narrow.overlap_reason
+    assert "400 prompts alone leave ±" in narrow.overlap_reason
     wide = more_judgments(*study(100, 3), half_width=0.055)
     assert wide.per_prompt >= 3
     assert more_judgments(*study(100, int(np.ceil(wide.per_prompt)))).now <= 0.055 * 1.25
