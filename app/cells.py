@@ -33,6 +33,15 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+UNKNOWN_MS = -1
+"""Stored as active and wall time of an imported judgment whose file knows neither, nor when it was handed out."""
+
+
+def known_ms(stored: int) -> int | None:
+    """Return a time that was measured, None for one that is unknown."""
+    return None if stored == UNKNOWN_MS else stored
+
+
 def utc_text(moment: datetime) -> str:
     """Write a moment as ISO 8601 in UTC with milliseconds; one without a zone is UTC, as the database keeps it."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

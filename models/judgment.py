@@ -94,7 +94,8 @@ class Revision(SQLModel, table=True):
 
     `ratings` is `{"left": {dimension: 1..5}, "right": {...}}`, `acceptability` `{"left": bool, "right": bool}`,
     `strength` 1 (slightly) to 3 (much) where a side is preferred. `reading` is how far each side was read:
-    `{"left": 0..1, "right": 0..1, "first_view_ms"}`. Times are milliseconds.
+    `{"left": 0..1, "right": 0..1, "first_view_ms"}`. Times are milliseconds; -1 in both is an imported judgment whose
+    file knew no times, and then the `created_at` of its presentation is unknown as well and holds that of its answer.
     """
 
     __table_args__ = (

@@ -53,7 +53,7 @@ def ordered(sheet: Sheet, rows: Ints, order: str) -> Ints:
     if order == "oldest":
         return rows
     if order == "time":
-        return rows[np.argsort(columns.active_ms[rows], kind="stable")]
+        return rows[np.lexsort((columns.active_ms[rows], ~columns.timed[rows]))]
     if order == "read":
         return rows[np.argsort(np.fmin(columns.read_left[rows], columns.read_right[rows]), kind="stable")]
     return rows[::-1]

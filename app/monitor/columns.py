@@ -80,6 +80,11 @@ class Columns:
         """Count the judgments."""
         return len(self.ids)
 
+    @property
+    def timed(self) -> Bools:
+        """Tell whose times are known; those of some imported judgments are not."""
+        return np.asarray(self.active_ms >= 0)
+
 
 @dataclass(slots=True)
 class _Places:

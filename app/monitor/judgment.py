@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from app.cells import UNKNOWN_MS, known_ms
 from app.monitor.evidence import ShownInstance, instances_beside
 from app.monitor.exclusions import Given, reasons
 from app.monitor.facts import ANSWERS
@@ -69,7 +70,7 @@ class Judgment:
     pid: str
     item: Item
     state: str
-    handed_at: datetime
+    handed_at: datetime | None
     leased_until: datetime
     sides: tuple[SideShown, SideShown]
     revisions: tuple[SavedRevision, ...]
@@ -86,7 +87,7 @@ def judgment_of(session: Session, study: Study, presentation_id: str) -> Judgmen
         pid=session.get_one(Membership, (study.id, shown.annotator_id)).pid,
         item=item,
         state=str(shown.state),
-        handed_at=aware(shown.created_at),
+        handed_at=_handed_at(session, shown),
         leased_until=aware(shown.leased_until),
         sides=(
             _side(session, "left", "A", shown.left_arm_id, shown.left_response_id),
@@ -144,14 +145,24 @@ def _revision(
         skip_reason=one.skip_reason,
         edit_reason=one.edit_reason,
         flagged=one.flagged,
-        active=f"{one.active_ms / 1000:.1f} s",
-        wall=f"{one.wall_ms / 1000:.1f} s",
+        active=_seconds(one.active_ms),
+        wall=_seconds(one.wall_ms),
         read=_read(one.reading),
         guideline_version=one.guideline_version,
         app_version=one.app_version,
         spans=tuple(spans),
         marks=tuple(marks),
     )
+
+
+def _handed_at(session: Session, shown: Presentation) -> datetime | None:
+    untimed = select(Revision.id).where(Revision.presentation_id == shown.id, Revision.active_ms == UNKNOWN_MS)
+    return None if session.exec(untimed.limit(1)).first() else aware(shown.created_at)
+
+
+def _seconds(stored: int) -> str:
+    ms = known_ms(stored)
+    return "unknown time" if ms is None else f"{ms / 1000:.1f} s"
 
 
 def _answer(one: Revision) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlmodel import Session
 
+from app.cells import known_ms
 from app.errors import NotFoundError
 from app.monitor.board import EPOCH
 from app.monitor.choosing import CHOICES, ORDERS, ordered
@@ -40,7 +41,7 @@ class ListedRow:
     pair: str
     pid: str
     answer: str
-    active_ms: int
+    active_ms: int | None
     read: str
     at: datetime
     marks: tuple[str, ...]
@@ -124,7 +125,7 @@ def _listed(row: int, standing: Standing, pairs: dict[str, str]) -> ListedRow:
         pair=pairs.get(columns.pairs[columns.pair[row]], ""),
         pid=names.pids[columns.people[columns.who[row]]],
         answer=answer_words(row, sheet, names),
-        active_ms=int(columns.active_ms[row]),
+        active_ms=known_ms(int(columns.active_ms[row])),
         read=_read(columns.read_left, columns.read_right, row),
         at=EPOCH + timedelta(microseconds=int(columns.submitted[row])),
         marks=tuple(word for word, so in marks.items() if so),

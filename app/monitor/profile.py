@@ -56,7 +56,8 @@ class Profile:
 
     `left` and `changes` are over answers for a side; `longer` over those whose texts differ in length. `changes` and
     `gap_s` follow the order of work, in which gold items stand among the regular ones. `fast_ms` is the
-    longest active time of the fastest tenth, `gap_s` the median seconds between two submissions, by the server's clock.
+    longest active time of the fastest tenth, `gap_s` the median seconds between two submissions, by the server's clock;
+    judgments imported without their times are in neither.
     `entropy` is that of the four answers in bits, 0 for always the same and 2 for all alike.
     """
 
@@ -88,8 +89,8 @@ def profile_of(sheet: Sheet, rows: Ints) -> Profile:
     answers = {answer: int(count) for answer, count in zip(ANSWERED, counts, strict=True) if count}
     sides = answers.get("left", 0) + answers.get("right", 0)
     comparable = judged[(sheet.side[judged] != NOBODY) & (sheet.longer[judged] != NOBODY)]
-    times = np.sort(columns.active_ms[judged])
-    gaps = np.diff(columns.submitted[work]) / 1e6
+    times = np.sort(columns.active_ms[judged[columns.timed[judged]]])
+    gaps = np.diff(columns.submitted[work[columns.timed[work]]]) / 1e6
     return Profile(
         n=len(judged),
         left=Share(answers.get("left", 0), sides),

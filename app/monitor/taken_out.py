@@ -11,7 +11,7 @@ from app.monitor.exclusions import Given, Person, Rule, meets
 
 # The rules that look at the judgment itself; every other looks at the person alone.
 _EACH: dict[str, Callable[[Mapping[str, Any], Columns], Bools]] = {
-    "min_active": lambda settings, columns: columns.active_ms < settings["seconds"] * 1000,
+    "min_active": lambda settings, columns: columns.timed & (columns.active_ms < settings["seconds"] * 1000),
     "recognised": lambda _settings, columns: columns.recognised,
     "outdated_guidelines": lambda settings, columns: columns.guideline_version < settings["version"],
 }

@@ -16,7 +16,11 @@ PRESENTATIONS = (
         "state",
         "submitted, skipped (could not be judged), leased (in hand) or expired (given back); the first two are judged.",
     ),
-    Column("created_at", "When the item was handed to the annotator, UTC, ISO 8601.", "time"),
+    Column(
+        "created_at",
+        "When the item was handed to the annotator, UTC, ISO 8601; empty where an imported judgment does not say.",
+        "time",
+    ),
     Column("submitted_at", "When it was first submitted, UTC, ISO 8601; empty where it was not.", "time"),
     Column("imported_from", "SHA-256 of the file an imported judgment came in; empty where it was judged here."),
 )

@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from sqlmodel import Session, col, select
 
+from app.cells import known_ms
 from app.monitor.excluding import Excluding, excluding
 from app.results.formats.base import Comparison, Mark, Shown
 from app.results.judgments import Judged, Names, excluded_by, judgments, names_of
@@ -51,9 +52,9 @@ def _comparison(
         right=right,
         preference=one.preference.value,
         strength=one.strength,
-        handed_at=one.handed_at,
+        handed_at=one.handed_out,
         submitted_at=one.submitted_at,
-        active_ms=one.active_ms,
+        active_ms=known_ms(one.active_ms),
         excluded=bool(excluded_by(rules, one)),
         comment=one.comment,
         marks=[_mark(mark) for mark in marks],

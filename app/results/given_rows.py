@@ -1,12 +1,12 @@
 """Judgments in the columns of preferences.csv, read to bring them into a study. Pure; refusals name their row."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from app.cells import raw_cell
+from app.cells import UNKNOWN_MS, raw_cell
 from app.studies.records import BadFileError, read_records
 
 ANSWERS = ("left", "right", "tie_good", "tie_bad", "cannot_judge")
@@ -24,42 +24,54 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class GivenJudgment:
-    """One row. Everything a study has to know of a judgment is known; what is not asked for may be empty."""
+    """One row. What is not asked for may be empty; `active_ms` and `wall_ms` are UNKNOWN_MS where no time is known.
+
+    `columns` are the file's names of both models and of what says their responses.
+    """
 
     row: int
     annotator: str
-    item_id: str
     prompt: str
     model_left: str
     model_right: str
     hashes: tuple[str, str]
     preference: str
-    strength: int | None
     handed_at: datetime
     submitted_at: datetime
     active_ms: int
     wall_ms: int
-    revision: int
-    changed: bool
-    skip_reason: str
-    flagged: bool
-    comment: str
-    recognised_model: bool
-    recognised_guess: str
-    guideline_version: int
-    app_version: str
-    presentation_id: str
-    side_order_key: str
+    columns: Sequence[str] = ("model_left", "model_right", "response_left_sha256", "response_right_sha256")
+    item_id: str = ""
+    strength: int | None = None
+    revision: int = 1
+    changed: bool = False
+    skip_reason: str = ""
+    flagged: bool = False
+    comment: str = ""
+    recognised_model: bool = False
+    recognised_guess: str = ""
+    guideline_version: int = 1
+    app_version: str = ""
+    presentation_id: str = ""
+    side_order_key: str = ""
 
 
-class _Fields:
-    """The fields of a record, read one after the other; what is wrong with them is collected."""
+class Fields:
+    """The fields of a record, read one after the other; what is wrong with them is collected in `problems`."""
 
     def __init__(self, fields: Mapping[str, Any], *, from_csv: bool) -> None:
         self._fields, self._csv = fields, from_csv
         self.problems: list[str] = []
 
+    def given(self, name: str) -> Any:
+        """Return a field as the file has it, None where it is empty."""
+        value = self._fields.get(name)
+        if value is None or value == "":
+            return None
+        return raw_cell(value) if self._csv and isinstance(value, str) else value
+
     def text(self, name: str, *, needed: bool = False, most: int = _MOST_TEXT) -> str:
+        """Read text; a problem where it is missing and needed, no text, or too long."""
         value = self._fields.get(name)
         if value is None or value == "":
             return self._missing(name, "", needed=needed)
@@ -68,7 +80,26 @@ class _Fields:
         value = raw_cell(value) if self._csv else value
         return value if len(value) <= most else self._wrong(name, value, f"text of up to {most} characters", "")
 
+    def one_of(self, name: str, known: Mapping[str, str]) -> str:
+        """Read one of the words known, and return what it means."""
+        word = self.text(name, needed=True)
+        if not word or word in known:
+            return known.get(word, "")
+        return self._wrong(name, word, f"one of {', '.join(known)}", "")
+
+    def real(self, name: str, least: float, most: float) -> float:
+        """Read a number within bounds that need not be whole."""
+        value = self.given(name)
+        try:
+            number = float("nan") if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = float("nan")
+        if least <= number <= most:
+            return number
+        return self._wrong(name, value, f"a number from {least:.12g} to {most:.12g}", 0.0)
+
     def number(self, name: str, *, start: int | None, least: int = 0, most: int = _MOST_NUMBER) -> int:
+        """Read a whole number within bounds; `start` stands for an empty field, which is a problem without."""
         value = self._fields.get(name)
         if value is None or value == "":
             return start if start is not None else self._missing(name, 0, needed=True)
@@ -79,6 +110,7 @@ class _Fields:
         return self._wrong(name, value, f"a whole number from {least} to {most}", 0)
 
     def boolean(self, name: str) -> bool:
+        """Read true or false; an empty field is false."""
         value = self._fields.get(name)
         if isinstance(value, bool) and not self._csv:
             return value
@@ -86,6 +118,7 @@ class _Fields:
         return known[value] if value in known else self._wrong(name, value, "true or false", default=False)
 
     def moment(self, name: str) -> datetime:
+        """Read a moment that says its zone, in UTC."""
         text = self.text(name, needed=True)
         nothing = datetime(1970, 1, 1, tzinfo=UTC)
         try:
@@ -111,31 +144,41 @@ def read_given(text: str) -> list[GivenJudgment]:
     from_csv = not text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
     problems: list[str] = []
     found: list[GivenJudgment] = []
-    seen: dict[tuple[str, ...], int] = {}
     records = read_records(text)
     lacking = [name for name in NEEDED if not any(name in record.fields for record in records)]
     if lacking:
         raise BadFileError([f"The file lacks the columns {', '.join(lacking)}."])
     for record in records:
-        fields = _Fields(record.fields, from_csv=from_csv)
+        fields = Fields(record.fields, from_csv=from_csv)
         one = _judgment(record.row, fields)
         fields.problems += _wrong_together(one, fields.problems)
-        key = (one.annotator, one.item_id or one.prompt, *sorted((one.model_left, one.model_right)))
-        if not fields.problems and key in seen:
-            fields.problems.append(f"it is a second judgment of what row {seen[key]} judges")
-        seen.setdefault(key, record.row)
         if fields.problems:
             problems.append(f"Row {record.row}: {'; '.join(fields.problems)}.")
-        found.append(one)
+        else:
+            found.append(one)
+    problems += second_judgments(found)
     if problems:
         raise BadFileError(problems)
     return found
 
 
-def _judgment(row: int, fields: _Fields) -> GivenJudgment:
+def second_judgments(found: Sequence[GivenJudgment]) -> Iterator[str]:
+    """Name every row that judges what an annotator judged in a row before."""
+    seen: dict[tuple[str, ...], int] = {}
+    for one in found:
+        key = (one.annotator, one.item_id or one.prompt, *sorted((one.model_left, one.model_right)))
+        first = seen.setdefault(key, one.row)
+        if first != one.row:
+            yield f"Row {one.row}: it is a second judgment of what row {first} judges; keep one of them."
+
+
+def _judgment(row: int, fields: Fields) -> GivenJudgment:
     strength = fields.number("strength", start=0, most=_MOST_STRENGTH)
     preference = fields.text("preference_raw", needed=True)
     presentation_id = fields.text("presentation_id")
+    submitted_at = fields.moment("submitted_at")
+    # As we export what was imported without its times.
+    timed = any(fields.given(name) is not None for name in ("created_at", "active_ms", "wall_ms"))
     return GivenJudgment(
         row=row,
         annotator=fields.text("annotator_pid", needed=True, most=200),
@@ -146,10 +189,10 @@ def _judgment(row: int, fields: _Fields) -> GivenJudgment:
         hashes=(fields.text("response_left_sha256"), fields.text("response_right_sha256")),
         preference=preference,
         strength=strength or None,
-        handed_at=fields.moment("created_at"),
-        submitted_at=fields.moment("submitted_at"),
-        active_ms=fields.number("active_ms", start=None),
-        wall_ms=fields.number("wall_ms", start=None),
+        handed_at=fields.moment("created_at") if timed else submitted_at,
+        submitted_at=submitted_at,
+        active_ms=fields.number("active_ms", start=None) if timed else UNKNOWN_MS,
+        wall_ms=fields.number("wall_ms", start=None) if timed else UNKNOWN_MS,
         revision=fields.number("revision", start=1, least=1),
         changed=fields.text("first_preference") not in {"", preference},
         skip_reason=fields.text("skip_reason"),

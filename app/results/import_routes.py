@@ -6,9 +6,11 @@ from fastapi.concurrency import run_in_threadpool
 from app.accounts.access import CurrentUser
 from app.db import ReadSession, reading, writing
 from app.errors import AppError
+from app.leaks.scanning import scan_study
 from app.results.given_rows import NEEDED
 from app.results.importing import Found, import_judgments
-from app.studies.imports import MAX_FILE_BYTES
+from app.results.outside_rows import FORMS
+from app.studies.imports import MAX_FILE_BYTES, SentFile
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
 from app.web.uploads import Upload, receive_upload
@@ -35,7 +37,7 @@ async def add_judgments(request: Request, user: CurrentUser) -> Response:
 
 def _bring_in(request: Request, upload: Upload, user: User) -> Response:
     try:
-        raw = upload.path.read_bytes()
+        file = SentFile(upload.filename, upload.sha256, upload.path.read_bytes())
     finally:
         upload.path.unlink(missing_ok=True)
     database, check_only = request.app.state.database, upload.fields.get("do") != "import"
@@ -46,16 +48,26 @@ def _bring_in(request: Request, upload: Upload, user: User) -> Response:
             found = import_judgments(
                 session,
                 get_study(session, study.id, user),
-                raw,
-                name=upload.filename,
+                file,
                 secret=request.app.state.secret,
                 by=user.id,
                 now=now(),
+                form=upload.fields.get("form", ""),
+                max_chars=request.app.state.settings.max_prompt_chars,
                 check_only=check_only,
             )
     except AppError as error:
-        return _page(request, study, file=upload.filename, error=error, status_code=error.status)
-    return _page(request, study, file=upload.filename, found=found, checked=check_only)
+        return _page(
+            request,
+            study,
+            file=upload.filename,
+            form=upload.fields.get("form", ""),
+            error=error,
+            status_code=error.status,
+        )
+    if found.prepared and not check_only:
+        scan_study(database, study.id)
+    return _page(request, study, file=upload.filename, form=found.form, found=found, checked=check_only)
 
 
 def _page(
@@ -63,6 +75,7 @@ def _page(
     study: Study,
     *,
     file: str = "",
+    form: str = "",
     found: Found | None = None,
     error: AppError | None = None,
     checked: bool = False,
@@ -76,6 +89,8 @@ def _page(
         status_code=200 if is_htmx(request) else status_code,
         study=study,
         needed=NEEDED,
+        formats=FORMS,
+        form=form,
         file=file,
         found=found,
         error=error,

@@ -6,7 +6,8 @@ An imported annotator is a member who cannot sign in, and every imported present
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +16,15 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError
-from app.results.given_rows import GivenJudgment, read_given
+from app.results.given_rows import GivenJudgment
 from app.results.judgments import judgments
-from app.studies.records import BadFileError, decoded
-from app.studies.rules import MAX_ERRORS_SHOWN
+from app.results.outside_rows import OWN, GivenFile, plain, read_judgments
+from app.studies.checking_rows import MAX_TEXT
+from app.studies.drafts import regular_items
+from app.studies.imports import SentFile, import_answers
+from app.studies.read_files import finished_of
+from app.studies.records import decoded
+from app.studies.rules import MAX_ERRORS_SHOWN, BadRowsError
 from models import (
     Arm,
     Item,
@@ -45,8 +51,20 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a file gives a draft: so many prompts, the arms it is named for, and so many responses."""
+
+    prompts: int
+    arms: tuple[str, ...]
+    responses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """What a file would bring, or brought: judgments new and already there, and what is worth knowing of them."""
+    """What a file would bring, or brought: judgments new and already there, and what is worth knowing of them.
+
+    `left_out` rows say nothing. With `prepared` the judgments wait until the draft is open.
+    """
 
     new: int
     there: int
@@ -54,6 +72,9 @@ class Found:
     new_annotators: int
     changed: int
     sha256: str
+    form: str = OWN
+    left_out: int = 0
+    prepared: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,8 @@ class _Design:
         items = session.exec(
             select(Item.id, Item.prompt).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR)
         ).all()
-        self.prompts = {prompt: item_id for item_id, prompt in reversed(items)}
+        self.prompts = {plain(prompt): item_id for item_id, prompt in reversed(items)}
+        self.prompts |= {prompt: item_id for item_id, prompt in reversed(items)}
         self.items = {item_id for item_id, _ in items}
         arms = session.exec(select(Arm.name, Arm.id).where(Arm.study_id == study.id, col(Arm.special).is_(False)))
         self.arms = dict(arms.all())
@@ -100,13 +122,14 @@ class _Design:
         arms = self.arms[given.model_left], self.arms[given.model_right]
         pair_id = self.pairs.get(frozenset(arms))
         if pair_id is None:
-            return f"{given.model_left!r} and {given.model_right!r} are no pair of this study"
+            return f"{given.model_left[:60]!r} and {given.model_right[:60]!r} are no pair of this study"
         responses = [self.responses.get((item_id, arm)) for arm in arms]
-        for side, response, sha256 in zip(("left", "right"), responses, given.hashes, strict=True):
+        models, sources = given.columns[:2], given.columns[2:]
+        for model, source, response, sha256 in zip(models, sources, responses, given.hashes, strict=True):
             if response is None:
-                return f"the study has no response of model_{side} to this prompt"
+                return f"the study has no response of {model} to this prompt"
             if sha256 and sha256 != response[1]:
-                return f"response_{side}_sha256 is that of another response than the study's"
+                return f"{source} is that of another response than the study's"
         left, right = (response[0] for response in responses if response is not None)
         return _Placed(given, pid, item_id, pair_id, arms, (left, right))
 
@@ -114,27 +137,29 @@ class _Design:
 def import_judgments(
     session: Session,
     study: Study,
-    raw: bytes,
+    file: SentFile,
     *,
-    name: str,
     secret: str,
     by: str | None,
     now: datetime,
+    form: str = "",
+    max_chars: int = MAX_TEXT,
     check_only: bool = False,
 ) -> Found:
     """Bring the judgments of a file into a study; the same file again adds nothing.
 
-    Columns are those of preferences.csv. Pseudonyms of ours are kept, other names become pseudonyms by a keyed hash.
-    Raises InvalidInputError naming every wrong row, and ConflictError for a draft.
+    `form` is one of `FORMS`, or recognised by the columns. Pseudonyms of ours are kept, other names become pseudonyms
+    by a keyed hash. What another tool judged makes the prompts, arms and responses of a draft that has no prompts.
+    Raises InvalidInputError naming every wrong row, and ConflictError for any other draft.
     """
-    if study.state == StudyState.DRAFT:
+    draft = study.state == StudyState.DRAFT
+    if draft and regular_items(session, study):
         raise ConflictError("This study is a draft, and its items may still change.", remedy="Open it first.")
-    try:
-        given = read_given(decoded(raw))
-    except BadFileError as error:
-        raise InvalidInputError(f"{error}", remedy=f"Nothing of {name!r} was kept.") from error
-    new, there = _sorted_out(session, study, given, name=name, secret=secret)
-    sha256 = hashlib.sha256(raw).hexdigest()
+    with _in_words(file.name):
+        given = read_judgments(decoded(file.raw), form=form, now=now, max_chars=max_chars)
+        if draft:
+            return _prepare(session, study, given, file, by=by, check_only=check_only)
+    new, there = _sorted_out(session, study, given.judgments, name=file.name, secret=secret)
     members = dict(
         session.exec(select(Membership.pid, Membership.user_id).where(Membership.study_id == study.id)).all()
     )
@@ -145,12 +170,14 @@ def import_judgments(
         annotators=len(pids),
         new_annotators=len(pids - members.keys()),
         changed=sum(one.given.changed for one in new),
-        sha256=sha256,
+        sha256=file.sha256,
+        form=given.form,
+        left_out=given.left_out,
     )
     if new and not check_only:
-        _add_people(session, study, new, members, name=name, now=now)
-        _add_rows(session, study, new, members, sha256=sha256)
-        detail = f"{name}: {found.new} judgments of {found.annotators} annotators, SHA-256 {sha256[:12]}"
+        _add_people(session, study, new, members, name=file.name, now=now)
+        _add_rows(session, study, new, members, sha256=file.sha256)
+        detail = f"{file.name}: {found.new} judgments of {found.annotators} annotators, SHA-256 {file.sha256[:12]}"
         session.add(
             StudyEvent(study_id=study.id, user_id=by, action="judgments imported", detail=detail, created_at=now)
         )
@@ -158,10 +185,49 @@ def import_judgments(
     return found
 
 
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BadRowsError as error:
+        raise InvalidInputError(f"{error}", remedy=f"Nothing of {name!r} was kept.") from error
+
+
+def _prepare(
+    session: Session, study: Study, given: GivenFile, file: SentFile, *, by: str | None, check_only: bool
+) -> Found:
+    """Make the prompts, arms and responses of a draft. Its judgments come in once it is open and nothing changes."""
+    if given.form == OWN:
+        raise ConflictError(
+            "This study is a draft without prompts, and preferences.csv does not hold the responses.",
+            remedy="Import them under Set-up, open the study, and send this file then.",
+        )
+    read = finished_of(given.answers)
+    import_answers(session, study, read, file, user_id=by or study.created_by)
+    if check_only:
+        # Only what is done finds every reason why it cannot be.
+        session.rollback()
+    people = len({one.annotator for one in given.judgments})
+    prepared = Prepared(
+        len(read.prompts), tuple(one.arm for one in read.arms), sum(len(one.responses) for one in read.arms)
+    )
+    return Found(
+        new=len(given.judgments),
+        there=0,
+        annotators=people,
+        new_annotators=people,
+        changed=0,
+        sha256=file.sha256,
+        form=given.form,
+        left_out=given.left_out,
+        prepared=prepared,
+    )
+
+
 def _pseudonym(secret: str, study: Study, annotator: str) -> str:
     if _OURS(annotator):
         return annotator
-    message = f"imported:{study.id}:{annotator}".encode()
+    message = f"imported:{study.id}:{annotator}".encode("utf-8", "surrogatepass")
     return f"a{hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:_DIGITS]}"
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import and_, bindparam, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.cells import known_ms
 from app.monitor.excluding import Excluding
 from app.monitor.exclusions import Given, reasons
 from app.results.shown import hashes_of
@@ -75,6 +76,11 @@ class Judged(NamedTuple):
     app_version: str
     ratings: Mapping[str, Mapping[str, int]]
     acceptability: Mapping[str, bool]
+
+    @property
+    def handed_out(self) -> datetime | None:
+        """When the item was handed to the annotator, None where an imported judgment does not say."""
+        return None if known_ms(self.active_ms) is None else self.handed_at
 
     def arm_id(self, side: Side) -> str:
         """Name the arm that stood on a side."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from app.cells import known_ms
 from app.monitor.excluding import excluding
 from app.results.attribution import attribution, beside, judged_beside
 from app.results.export import FILES, write_table
@@ -80,10 +81,10 @@ def _preference_row(study: Study, names: Names, judged: Judged, rules: list[str]
         "strength": judged.strength,
         "revision": judged.number,
         "first_preference": judged.first_preference.value,
-        "created_at": judged.handed_at,
+        "created_at": judged.handed_out,
         "submitted_at": judged.submitted_at,
-        "active_ms": judged.active_ms,
-        "wall_ms": judged.wall_ms,
+        "active_ms": known_ms(judged.active_ms),
+        "wall_ms": known_ms(judged.wall_ms),
         "skipped": judged.preference == Preference.CANNOT_JUDGE,
         "skip_reason": judged.skip_reason,
         "flagged": judged.flagged,
@@ -130,7 +131,7 @@ def _gold_rows(session: Session, study: Study) -> Rows:
             "right": answered == expected,
             "revision": judged.number,
             "submitted_at": judged.submitted_at,
-            "active_ms": judged.active_ms,
+            "active_ms": known_ms(judged.active_ms),
         }
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import and_, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.cells import known_ms
 from app.monitor.excluding import excluding
 from app.monitor.exclusions import Given, reasons
 from app.results.people import annotator_rows, exclusion_rows
@@ -106,7 +107,7 @@ def _judged(session: Session, study: Study) -> dict[str, Columns]:
     ) in session.exec(_judgments_query(study.id, ItemKind.REGULAR)):
         by = reasons(rules.rules, Given(person, active, knew, version), rules.people) if rules.rules else ()
         arms_shown = arms[left], arms[right]
-        said = raw, strength, before, active, knew, version
+        said = raw, strength, before, known_ms(active), knew, version
         rows.append((item, shown, pids[person], prompts[item], *arms_shown, *said, bool(by), "; ".join(by), guess))
         for side, values in rated.items():
             # Ten values to a judgment: columns grow by the side, not by the value.

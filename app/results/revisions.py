@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
+from app.cells import known_ms
 from models import Arm, Item, Membership, Presentation, Revision, Span, Study
 
 _BATCH = 1_000
@@ -106,4 +107,6 @@ def _row(
         "kind": str(columns["kind"]),
         "preference": str(columns["preference"]) if columns["preference"] else None,
         "spans": list(spans),
+        "active_ms": known_ms(columns["active_ms"]),
+        "wall_ms": known_ms(columns["wall_ms"]),
     }

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import and_, exists
 from sqlmodel import Session, col, select
 
+from app.cells import UNKNOWN_MS
 from app.results.records import json_text
 from app.shift.classes import DEFAULT_THRESHOLDS, ShiftClass
 from app.shift.packing import Packed, open_packed
-from models import Arm, Item, ItemResponse, LeakFlag, Membership, Presentation, Response, Study, Trace
+from models import Arm, Item, ItemResponse, LeakFlag, Membership, Presentation, Response, Revision, Study, Trace
 
 _BATCH = 500
 
@@ -22,17 +24,23 @@ def presentation_rows(session: Session, study: Study) -> Iterator[dict[str, Any]
     pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
     hashes = hashes_of(session, study.id)
     shown = Presentation
+    without_times = and_(
+        col(shown.imported_from).is_not(None),
+        exists().where(col(Revision.presentation_id) == shown.id, col(Revision.active_ms) == UNKNOWN_MS),
+    )
     for item_id, kind in _items(session, study):
         query = (
             select(  # type: ignore[call-overload]
                 shown.id, shown.annotator_id, shown.left_arm_id, shown.right_arm_id, shown.left_response_id,
                 shown.right_response_id, shown.side_order_key, shown.state, shown.created_at, shown.submitted_at,
-                shown.imported_from,
+                shown.imported_from, without_times,
             )
             .where(shown.item_id == item_id)
             .order_by(col(shown.id))
         )  # fmt: skip
-        for token, annotator, left, right, left_text, right_text, key, state, *rest in session.exec(query):
+        for token, annotator, left, right, left_text, right_text, key, state, handed, *rest, untimed in session.exec(
+            query
+        ):
             yield {
                 "presentation_id": token,
                 "annotator_pid": pids[annotator],
@@ -44,7 +52,8 @@ def presentation_rows(session: Session, study: Study) -> Iterator[dict[str, Any]
                 "response_right_sha256": hashes[right_text],
                 "side_order_key": key,
                 "state": state.value,
-                **dict(zip(("created_at", "submitted_at", "imported_from"), rest, strict=True)),
+                "created_at": None if untimed else handed,
+                **dict(zip(("submitted_at", "imported_from"), rest, strict=True)),
             }
 
 

@@ -62,6 +62,17 @@ def _brought_in(
     return _responses(session, study, design, read, file, user_id=user_id)
 
 
+def import_answers(session: Session, study: Study, read: FinishedFile, file: SentFile, *, user_id: str) -> str:
+    """Give a draft the prompts, arms and responses a file was found to hold, and return and write down what came of it.
+
+    Raises BadRowsError for prompts the draft cannot take, ConflictError for an arm that is there.
+    """
+    done = _responses(session, study, design_of(session, study), read, file, user_id=user_id)
+    session.add(StudyEvent(study_id=study.id, user_id=user_id, action=IMPORTED, detail=f"{file.name}: {done}"))
+    session.flush()
+    return done
+
+
 def last_import(session: Session, study: Study) -> str:
     """Say what became of the last file imported; nothing where there was none."""
     query = select(StudyEvent.detail).where(StudyEvent.study_id == study.id, StudyEvent.action == IMPORTED)

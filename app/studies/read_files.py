@@ -65,6 +65,19 @@ def read_finished(text: str, *, arm: str, prompts: Sequence[str], max_chars: int
     return FinishedFile(arms, tuple(known.values()), unasked)
 
 
+def finished_of(answers: Mapping[str, Mapping[str, str]]) -> FinishedFile:
+    """Make a file's answers, by prompt and model, the responses of an arm each. Raises BadFileError for wrong names."""
+    found: dict[str, dict[str, str]] = {}
+    for prompt, texts in answers.items():
+        for model, text in texts.items():
+            found.setdefault(model, {})[prompt] = text
+    problems: list[str] = []
+    arms = _arms(found, "", problems)
+    if problems:
+        raise BadFileError(problems)
+    return FinishedFile(arms, tuple(answers), 0)
+
+
 def _plain(prompt: str) -> str:
     return prompt.replace("\r\n", "\n").strip()
 

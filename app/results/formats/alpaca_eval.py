@@ -30,7 +30,7 @@ def alpaca_eval(dataset: str) -> Format:
                 "annotator": one.annotator,
                 "preference": _preference(one),
                 "price_per_example": None,
-                "time_per_example": one.active_ms / 1000,
+                "time_per_example": one.active_seconds,
                 "raw_completion": None,
             }
             lines.append(json_text(row))

@@ -41,12 +41,17 @@ class Comparison:
     right: Shown
     preference: str
     strength: int | None
-    handed_at: datetime
+    handed_at: datetime | None
     submitted_at: datetime
-    active_ms: int
+    active_ms: int | None
     excluded: bool
     comment: str = ""
     marks: Sequence[Mark] = ()
+
+    @property
+    def active_seconds(self) -> float | None:
+        """Return the active time in seconds, None where it is unknown."""
+        return None if self.active_ms is None else self.active_ms / 1000
 
     @property
     def in_order(self) -> tuple[Shown, Shown]:

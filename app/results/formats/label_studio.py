@@ -32,9 +32,9 @@ def _records(ones: Sequence[Comparison], before: int) -> list[str]:
             "spans_right": _labels(one, "right"),
             "annotator": one.annotator,
             "annotation_id": number,
-            "created_at": utc_text(one.handed_at),
+            "created_at": utc_text(one.handed_at) if one.handed_at else None,
             "updated_at": utc_text(one.submitted_at),
-            "lead_time": one.active_ms / 1000,
+            "lead_time": one.active_seconds,
         }
         lines.append(json_text(row))
     return lines

@@ -83,12 +83,18 @@ def _length(numbers: Numbers, prefix: str, pair: Pair, lengths: Floats) -> None:
 
 
 def _speed(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None:
-    one = speed(tables.judgments.active_ms[pair.rows], pair.score, pair.items, pair.annotators)
+    taken = tables.judgments.active_ms[pair.rows]
+    known = taken >= 0
+    if len(known) and not known.any():
+        for name in ("faster", "slower", "difference", "median_ms", "tenth_ms", "ninetieth_ms"):
+            numbers[f"{prefix}.speed.{name}"] = undefined("no judgment tells how long it took", 0)
+        return
+    one = speed(taken[known], pair.score[known], used(pair.items[known]), used(pair.annotators[known]))
     for name in ("faster", "slower", "difference"):
         clustered(numbers, f"{prefix}.speed.{name}", getattr(one, name))
     for name in ("median_ms", "tenth_ms", "ninetieth_ms"):
         value = getattr(one, name)
-        numbers[f"{prefix}.speed.{name}"] = undefined("no data") if value is None else Number(value, n=len(pair.rows))
+        numbers[f"{prefix}.speed.{name}"] = undefined("no data") if value is None else Number(value, n=int(known.sum()))
 
 
 def _people(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None:

@@ -22,7 +22,8 @@ Tokens = NDArray[np.int8]
 class Judgments:
     """One row per final judgment, `[n]` each, by item and presentation. Arms share one vocabulary over both sides.
 
-    `outcome` indexes `OUTCOMES`, as `first_outcome` does; `strength` is 0 where none was given.
+    `outcome` indexes `OUTCOMES`, as `first_outcome` does; `strength` is 0 where none was given, `active_ms` -1
+    where it is unknown.
     """
 
     presentation: tuple[str, ...]
@@ -250,7 +251,7 @@ def _judgments(columns: Columns) -> Judgments:
         outcome=_choice(columns["preference_raw"], OUTCOMES)[order],
         first_outcome=_choice(columns["first_preference"], OUTCOMES)[order],
         strength=_whole(columns["strength"])[order],
-        active_ms=_whole(columns["active_ms"])[order],
+        active_ms=_whole(columns["active_ms"], -1)[order],
         recognised=_flags(columns["recognised_model"])[order],
         guideline=_whole(columns["guideline_version"])[order],
         excluded=_flags(columns["excluded"])[order],
