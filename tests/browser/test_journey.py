@@ -108,9 +108,13 @@ def test_from_a_prompt_to_a_table_of_judgments(demo, browser_page, axe, picture)
 
     researcher.goto(researcher.url.split("/explore")[0] + "/studies")
     researcher.get_by_role("link", name=re.compile("^Demo: ")).click()
-    preferences = _rows(_download(researcher, "preferences.csv"))
-    _check_tables(preferences, _rows(_download(researcher, "ratings.csv")))
-    _check_marks(preferences, _download(researcher, "hallucinations.jsonl").splitlines())
+    researcher.get_by_role("navigation", name="Study").get_by_role("link", name="Export").click()
+    preferences = _rows(_download(researcher, "preferences as csv"))
+    _check_tables(preferences, _rows(_download(researcher, "ratings as csv")))
+    _check_marks(preferences, _download(researcher, "hallucinations as jsonl").splitlines())
+    researcher.get_by_role("navigation", name="Study").get_by_role("link", name="Results").click()
+    expect(researcher.get_by_role("heading", name="Preference", exact=True)).to_be_visible()
+    axe(researcher)
 
 
 def _explore(page, axe, picture):
@@ -164,7 +168,7 @@ def _mark_two_words(page):
 
 def _download(page, table: str) -> str:
     with page.expect_download() as download:
-        page.get_by_role("link", name=table).click()
+        page.get_by_role("link", name=table, exact=True).click()
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
