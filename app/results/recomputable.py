@@ -9,14 +9,18 @@ from sqlmodel import Session
 import app
 from app import results, stats
 from app.results import report
-from app.results.reading import read_tables
-from app.results.report.found import found
+from app.results.standing import compute, standing
 from models import Study
 
 
 def bundle_parts(session: Session, study: Study) -> Iterator[tuple[str, bytes]]:
-    """Yield names within the zip and contents: results.json, recompute.py and code/; the same state, the same bytes."""
-    numbers = found(read_tables(session, study)).flat()
+    """Yield names within the zip and contents: results.json, recompute.py and code/; the same state, the same bytes.
+
+    Findings that were kept of this very state are used as they are: a million judgments then need not be in memory.
+    """
+    stands = standing(session, study)
+    findings = stands.findings if stands.findings and stands.fresh else compute(session, study).findings
+    numbers = findings.flat()
     written = json.dumps(numbers, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
     yield "results.json", f"{written}\n".encode()
     yield "recompute.py", (_folder(results) / "recompute.py").read_bytes()

@@ -10,9 +10,11 @@ import pytest
 from app.db import reading, writing
 from app.results.bundle import write_bundle
 from app.results.reading import read_tables
+from app.results.recomputable import bundle_parts
 from app.results.report.files import read_folder
 from app.results.report.found import found
-from models import Exclusion, Study
+from app.results.standing import refresh
+from models import Exclusion, Study, StudyFindings
 from models.base import now
 from tests.web.results_help import simulated
 
@@ -70,6 +72,27 @@ def test_every_number_comes_out_of_the_files_again(database, judged, tmp_path):
     assert stored["judgments.all"] == 1000
     assert 0 < stored["judgments.excluded"] < 1000
     assert stored["all.preference.lft~sft.n"] > stored["preference.lft~sft.n"]
+
+
+def results_of(database, study):
+    with reading(database) as session:
+        return json.loads(dict(bundle_parts(session, session.get(Study, study.id)))["results.json"])
+
+
+def test_findings_kept_of_this_very_state_are_used_and_no_others(database, alice):
+    study = simulated(database, alice)
+    computed = results_of(database, study)
+    refresh(database, study.id, now())
+    assert results_of(database, study) == computed
+    with writing(database) as session:
+        kept = session.get(StudyFindings, study.id)
+        numbers = kept.findings["numbers"] | {"judgments.all": [-1, None, None, None, ""]}
+        kept.findings = kept.findings | {"numbers": numbers}
+        session.add(kept)
+    assert results_of(database, study)["judgments.all"] == -1
+    with writing(database) as session:
+        session.add(Exclusion(study_id=study.id, rule="min_active", settings={"seconds": 12}, created_at=now()))
+    assert results_of(database, study)["judgments.all"] == computed["judgments.all"]
 
 
 def test_the_page_and_the_file_hold_the_same_numbers(database, judged, researcher, tmp_path):
