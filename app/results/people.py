@@ -21,18 +21,7 @@ def annotator_rows(session: Session, study: Study, *, external_ids: bool) -> Ite
     members = members_of(session, study)
     judgments, excluded = _counts(session, study, members)
     tries = _tries(session, study.id)
-    query = (
-        select(Membership, ExitAnswer)
-        .outerjoin(
-            ExitAnswer,
-            and_(
-                col(ExitAnswer.study_id) == col(Membership.study_id), col(ExitAnswer.user_id) == col(Membership.user_id)
-            ),
-        )
-        .where(Membership.study_id == study.id, col(Membership.user_id).in_(members))
-        .order_by(col(Membership.pid))
-    )
-    for member, said in session.exec(query):
+    for member, said in _joined(session, study, members):
         attempts = tries.get(member.user_id, [])
         yield {
             "annotator_pid": member.pid,
@@ -47,6 +36,33 @@ def annotator_rows(session: Session, study: Study, *, external_ids: bool) -> Ite
             "comprehension_passed": any(attempts) if attempts else None,
             "external_id": member.external_id if external_ids else None,
         }
+
+
+def annotators_known(session: Session, study: Study) -> Iterator[dict[str, Any]]:
+    """Yield of each such row what needs no judgment to be read."""
+    for member, said in _joined(session, study, members_of(session, study)):
+        yield {
+            "annotator_pid": member.pid,
+            "state": member.state.value,
+            "recognised_model": said.recognised_model if said else None,
+        }
+
+
+def _joined(
+    session: Session, study: Study, members: dict[str, Person]
+) -> Iterator[tuple[Membership, ExitAnswer | None]]:
+    query = (
+        select(Membership, ExitAnswer)
+        .outerjoin(
+            ExitAnswer,
+            and_(
+                col(ExitAnswer.study_id) == col(Membership.study_id), col(ExitAnswer.user_id) == col(Membership.user_id)
+            ),
+        )
+        .where(Membership.study_id == study.id, col(Membership.user_id).in_(members))
+        .order_by(col(Membership.pid))
+    )
+    yield from session.exec(query)
 
 
 def _counts(session: Session, study: Study, members: dict[str, Person]) -> tuple[Counter[str], Counter[str]]:

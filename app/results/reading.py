@@ -3,19 +3,22 @@
 They hold what the rows of the export hold; a test keeps the two equal. This meets what annotators may not know.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, func
+import numpy as np
+from sqlalchemy import String, Text, and_, cast, func, type_coerce
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from app.cells import known_ms
-from app.monitor.excluding import excluding
+from app.monitor.excluding import Excluding, excluding
 from app.monitor.exclusions import Given, reasons
-from app.results.people import annotator_rows, exclusion_rows
+from app.results.judged_columns import NumberColumn, TextColumn, accepted_columns
+from app.results.people import annotators_known, exclusion_rows
+from app.results.rating_reading import RatingsRead
 from app.results.report.columns import Columns, of_rows
-from app.results.report.tables import Tables, Text, asked_of, tables_of
+from app.results.report.tables import Ratings, Tables, asked_of, tables_of
 from app.results.span_reading import shown_columns, span_columns
 from app.results.text_reading import texts_of
 from models import (
@@ -31,21 +34,28 @@ from models import (
 )
 
 _AT_ONCE = 5_000
+_READ = (
+    "shown", "item", "person", "left", "right", "preference_raw", "strength", "first_preference", "active_ms",
+    "recognised_model", "guideline_version", "recognised_guess", "ratings", "fine",
+)  # fmt: skip
+_TEXTS = ("item", "person", "left", "right", "preference_raw", "first_preference", "recognised_guess")
+# A time that is unknown is stored as the tables have it, -1.
+_NUMBERS = ("strength", "active_ms", "guideline_version")
 _FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
 
 
 def read_tables(session: Session, study: Study) -> Tables:
     """Read a study's tables; the session should be one read transaction, which is one snapshot."""
-    columns = _judged(session, study)
-    texts: Mapping[tuple[str, str], Text] = texts_of(session, study.id)
+    columns, rated = _judged(session, study)
+    texts = texts_of(session, study.id)
     columns |= {
         "hallucinations": span_columns(session, study),
         "evidence": shown_columns(session, study),
         "gold": _gold(session, study),
-        "annotators": of_rows("annotators", annotator_rows(session, study, external_ids=False)),
+        "annotators": of_rows("annotators", annotators_known(session, study)),
         "exclusions": of_rows("exclusions", _texted(exclusion_rows(session, study))),
     }
-    return tables_of(columns, texts, asked_of(study.questions))
+    return tables_of(columns, texts, asked_of(study.questions), rated)
 
 
 def _texted(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -72,9 +82,10 @@ def _judgments_query(study_id: str, kind: ItemKind) -> Any:
     return (
         select(  # type: ignore[call-overload]
             shown.id, shown.item_id, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
-            final.preference, final.strength, first.preference,
+            type_coerce(final.preference, String).label("said"), final.strength,
+            type_coerce(first.preference, String).label("said_first"),
             final.active_ms, final.recognised_model, final.guideline_version, final.recognised_guess,
-            final.ratings, final.acceptability,
+            cast(final.ratings, Text), cast(final.acceptability, Text),
         )
         .join(which, which.c.shown == shown.id)
         .join(final, and_(col(final.presentation_id) == which.c.shown, col(final.number) == which.c.last))
@@ -85,50 +96,48 @@ def _judgments_query(study_id: str, kind: ItemKind) -> Any:
     )  # fmt: skip
 
 
-def _judged(session: Session, study: Study) -> dict[str, Columns]:
+def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings]:
+    """Read the judgments of regular items, batch after batch, so that their rows are never in memory together."""
     arms, pids, prompts = _names(session, study.id)
     rules = excluding(session, study)
-    rows, ratings, accepted = [], _long("dimension", "value"), _long("acceptable")
-    for (
-        shown,
-        item,
-        person,
-        left,
-        right,
-        raw,
-        strength,
-        before,
-        active,
-        knew,
-        version,
-        guess,
-        rated,
-        fine,
-    ) in session.exec(_judgments_query(study.id, ItemKind.REGULAR)):
-        by = reasons(rules.rules, Given(person, active, knew, version), rules.people) if rules.rules else ()
-        arms_shown = arms[left], arms[right]
-        said = raw, strength, before, known_ms(active), knew, version
-        rows.append((item, shown, pids[person], prompts[item], *arms_shown, *said, bool(by), "; ".join(by), guess))
-        for side, values in rated.items():
-            # Ten values to a judgment: columns grow by the side, not by the value.
-            for name, more in zip(
-                ratings, ([shown] * len(values), [side] * len(values), values, values.values()), strict=True
-            ):
-                ratings[name].extend(more)
-        for side in ("left", "right"):
-            if side in fine:
-                _append(accepted, shown, side, fine[side])
-    names = of_rows("preferences", ()).keys()
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {
-        "preferences": dict(zip(names, columns, strict=True)),
-        "ratings": ratings,
-        "acceptability": accepted,
+    shown: list[str] = []
+    texts = {name: TextColumn() for name in (*_TEXTS, "reason", "fine")}
+    numbers = {name: NumberColumn() for name in _NUMBERS} | {"recognised_model": NumberColumn(np.bool_)}
+    ratings = RatingsRead()
+    for batch in session.exec(_judgments_query(study.id, ItemKind.REGULAR)).partitions():
+        rows = dict(zip(_READ, zip(*batch, strict=True), strict=True))
+        shown.extend(rows["shown"])
+        for name in _TEXTS:
+            texts[name].add(rows[name])
+        for name, column in numbers.items():
+            column.add(rows[name])
+        texts["reason"].add(_reasons(rules, rows))
+        texts["fine"].add(rows["fine"])
+        ratings.add(rows["ratings"])
+    said = {name: texts[name].whole() for name in ("preference_raw", "first_preference", "recognised_guess")}
+    reason, fine = texts["reason"].whole(), texts["fine"].whole()
+    columns = {
+        "item_id": texts["item"].whole(),
+        "presentation_id": shown,
+        "annotator_pid": texts["person"].whole(pids),
+        "prompt": texts["item"].whole(prompts),
+        "model_left": texts["left"].whole(arms),
+        "model_right": texts["right"].whole(arms),
+        **said,
+        **{name: column.whole() for name, column in numbers.items()},
+        "excluded": np.asarray([bool(name) for name in reason.names], np.bool_)[reason.codes],
+        "exclusion_reason": reason,
     }
+    accepted = accepted_columns(shown, fine, {text: json.loads(text) for text in fine.names})
+    return {"preferences": columns, "acceptability": accepted}, ratings.whole()
 
 
-def _long(*names: str) -> dict[str, list[Any]]:
-    return {"presentation_id": [], "side": [], **{name: [] for name in names}}
+def _reasons(rules: Excluding, rows: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Name the rules that take each judgment out."""
+    if not rules.rules:
+        return [""] * len(rows["shown"])
+    given = zip(*(rows[name] for name in ("person", "active_ms", "recognised_model", "guideline_version")), strict=True)
+    return ["; ".join(reasons(rules.rules, Given(*one), rules.people)) for one in given]
 
 
 def _append(columns: dict[str, list[Any]], *values: Any) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import and_, func
+from sqlalchemy import and_, exists
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.results.attribution import Judged, attribution
@@ -72,12 +73,12 @@ def shown_columns(session: Session, study: Study) -> Columns:
 
 
 def _spans(session: Session, study_id: str) -> Iterator[Any]:
-    last = (
-        select(col(Revision.presentation_id).label("shown"), func.max(Revision.number).label("number"))
-        .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
-        .where(Presentation.study_id == study_id, Revision.kind == RevisionKind.SUBMITTED)
-        .group_by(col(Revision.presentation_id))
-        .subquery()
+    # Looked up for each span, of which there are few where there are many judgments.
+    later = aliased(Revision)
+    changed = exists().where(
+        col(later.presentation_id) == col(Revision.presentation_id),
+        col(later.kind) == RevisionKind.SUBMITTED,
+        col(later.number) > col(Revision.number),
     )
     query = (
         select(  # type: ignore[call-overload]
@@ -85,10 +86,15 @@ def _spans(session: Session, study_id: str) -> Iterator[Any]:
             Presentation.right_response_id,
         )
         .join(Revision, col(Revision.id) == col(Span.revision_id))
-        .join(last, and_(last.c.shown == Revision.presentation_id, last.c.number == Revision.number))
         .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
         .join(Item, col(Item.id) == col(Presentation.item_id))
-        .where(Item.kind == ItemKind.REGULAR, col(Presentation.state).in_(_FINISHED))
+        .where(
+            Presentation.study_id == study_id,
+            Revision.kind == RevisionKind.SUBMITTED,
+            Item.kind == ItemKind.REGULAR,
+            col(Presentation.state).in_(_FINISHED),
+            ~changed,
+        )
     )  # fmt: skip
     yield from session.exec(query)
 

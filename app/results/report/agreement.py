@@ -25,12 +25,11 @@ def agreement(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
         _preference(numbers, f"agreement.preference.{pair.key}", tables, pair)
     sides = sides_of(tables)
     unit = used(sides.item * max(1, len(tables.arms)) + sides.arm)
-    for code, name in enumerate(tables.ratings.dimension.names):
-        of_it = tables.ratings.dimension.codes == code
-        rows = 2 * tables.ratings.judgment[of_it] + tables.ratings.side[of_it]
+    for code, name in enumerate(tables.ratings.dimensions):
+        given = tables.ratings.of(code).reshape(-1)
+        rows = np.flatnonzero(given)
         for level in ("ordinal", "interval"):
-            values = tables.ratings.value[of_it]
-            _alpha(numbers, f"agreement.dimensions.{part(name)}", level, values, unit[rows], sides.item[rows])
+            _alpha(numbers, f"agreement.dimensions.{part(name)}", level, given[rows], unit[rows], sides.item[rows])
     rows = 2 * tables.accepted.judgment + tables.accepted.side
     accepted = tables.accepted.acceptable.astype(np.int64)
     _alpha(numbers, "agreement.acceptability", "nominal", accepted, unit[rows], sides.item[rows])

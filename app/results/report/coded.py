@@ -12,7 +12,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """`names[codes[i]]` is text i; names are sorted, so equal tables have equal codes."""
+    """`names[codes[i]]` is text i; as `coded` returns them names are sorted, so equal tables have equal codes."""
 
     names: tuple[str, ...]
     codes: Ints
@@ -26,10 +26,16 @@ class Coded:
         return self.names.index(name) if name in self.names else -1
 
 
-def coded(texts: Sequence[str], *, names: Iterable[str] = ()) -> Coded:
-    """Encode texts; `names` are in the vocabulary even where no text says them."""
-    vocabulary = sorted({*names, *texts})
+def coded(texts: Sequence[str] | Coded, *, names: Iterable[str] = ()) -> Coded:
+    """Encode texts; `names` are in the vocabulary even where no text says them.
+
+    Of texts that are encoded already, names may come in any order and twice, but each must occur.
+    """
+    vocabulary = sorted({*names, *(texts.names if isinstance(texts, Coded) else texts)})
     places = {name: at for at, name in enumerate(vocabulary)}
+    if isinstance(texts, Coded):
+        changed = np.fromiter((places[name] for name in texts.names), np.int64, count=len(texts.names))
+        return Coded(tuple(vocabulary), changed[texts.codes])
     return Coded(tuple(vocabulary), np.fromiter((places[text] for text in texts), np.int64, count=len(texts)))
 
 

@@ -2,10 +2,11 @@
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Any]
+"""A column is a sequence; a long one may be an array already, or, where it is of texts, `coded.Coded`."""
 
 _FORMULA_STARTS = frozenset("=+-@\t\r\0＝＋－＠")  # noqa: RUF001  the full-width forms count as formulas too
 

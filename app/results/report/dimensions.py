@@ -15,22 +15,14 @@ LEVELS = (1, 2, 3, 4, 5)
 def dimensions(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
     """Find `dimensions.<name>.<arm>.*` and `dimensions.<name>.<pair>.*`; p values also by Holm over all these tests."""
     numbers: Numbers = {}
-    for code, name in enumerate(tables.ratings.dimension.names):
-        rated = _by_side(tables, code)
+    for code, name in enumerate(tables.ratings.dimensions):
+        rated = tables.ratings.of(code)
         for at, arm in enumerate(tables.arms):
             _arm(numbers, f"dimensions.{part(name)}.{part(arm)}", tables, rated, at)
         for pair in pairs:
             _pair(numbers, f"dimensions.{part(name)}.{pair.key}", rated, pair)
     _holm(numbers)
     return numbers
-
-
-def _by_side(tables: Tables, dimension: int) -> Ints:
-    """Lay one dimension out as `[judgments, 2]`, left and right; 0 where it was not rated."""
-    found = np.zeros((len(tables.judgments), 2), np.int64)
-    rows = tables.ratings.dimension.codes == dimension
-    found[tables.ratings.judgment[rows], tables.ratings.side[rows]] = tables.ratings.value[rows]
-    return found
 
 
 def _arm(numbers: Numbers, prefix: str, tables: Tables, rated: Ints, arm: int) -> None:

@@ -71,7 +71,7 @@ def found(tables: Tables) -> Findings:
     return Findings(
         arms=tables.arms,
         pairs=tuple((pair.first, pair.second) for pair in everything),
-        dimensions=tables.ratings.dimension.names,
+        dimensions=tables.ratings.dimensions,
         types=tables.spans.type.names,
         annotators=tables.judgments.annotator.names,
         rules=tuple(rule.name for rule in tables.rules),

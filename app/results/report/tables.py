@@ -65,12 +65,17 @@ _PLAIN = ("outcome", "first_outcome", "strength", "active_ms", "recognised", "gu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ratings:
-    """One row per value from 1 to 5; `judgment` is its row in `Judgments`, `side` 0 for left."""
+    """Values from 1 to 5, `[n, 2, dimensions]` by judgment, side (left first) and dimension; 0 where none was given.
 
-    judgment: Ints
-    side: Ints
-    dimension: Coded
-    value: Ints
+    A million judgments have ten million ratings, so each is one byte. Dimensions are sorted.
+    """
+
+    dimensions: tuple[str, ...]
+    values: NDArray[np.int8]
+
+    def of(self, dimension: int) -> Ints:
+        """Return the values of one dimension, `[n, 2]`, wide enough to count with."""
+        return self.values[:, :, dimension].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,20 +175,27 @@ class Tables:
         rows = np.flatnonzero(where)
         place = np.full(len(self.judgments), -1, np.int64)
         place[rows] = np.arange(len(rows))
-        parts = {name: _belonging(getattr(self, name), place) for name in ("ratings", "spans", "shown", "accepted")}
-        return replace(self, judgments=self.judgments.take(rows), **parts)
+        parts = {name: _belonging(getattr(self, name), place) for name in ("spans", "shown", "accepted")}
+        ratings = Ratings(self.ratings.dimensions, self.ratings.values[rows])
+        return replace(self, judgments=self.judgments.take(rows), ratings=ratings, **parts)
 
 
 def tables_of(
-    columns: Mapping[str, Columns], texts: Mapping[tuple[str, str], Text], asked: Asked | None = None
+    columns: Mapping[str, Columns],
+    texts: Mapping[tuple[str, str], Text],
+    asked: Asked | None = None,
+    rated: Ratings | None = None,
 ) -> Tables:
-    """Build the tables from the columns of each export table (`columns.USED`); a table that is missing is empty."""
+    """Build the tables from the columns of each export table (`columns.USED`); a table that is missing is empty.
+
+    `rated` are ratings already by judgment, in the order of preferences; the columns of ratings are then not read.
+    """
     found = {table: columns.get(table) or of_rows(table, ()) for table in USED}
     judgments = _judgments(found["preferences"])
     places = {name: at for at, name in enumerate(judgments.presentation)}
     return Tables(
         judgments=judgments,
-        ratings=_ratings(found["ratings"], places),
+        ratings=_ordered(rated, found["preferences"], places) if rated else _ratings(found["ratings"], places),
         spans=_spans(found["hallucinations"], places),
         shown=_shown(found["evidence"], places),
         accepted=_accepted(found["acceptability"], places),
@@ -216,16 +228,22 @@ def _belonging(some: Any, place: Ints) -> Any:
     return type(some)(**changed)
 
 
-def _whole(values: Sequence[int | None], absent: int = 0) -> Ints:
+def _whole(values: Sequence[int | None] | Ints, absent: int = 0) -> Ints:
+    if isinstance(values, np.ndarray):
+        return values
     return np.fromiter((absent if value is None else value for value in values), np.int64, count=len(values))
 
 
-def _choice(values: Sequence[str], choices: Sequence[str]) -> Ints:
+def _choice(values: Sequence[str] | Coded, choices: Sequence[str]) -> Ints:
     places = {name: at for at, name in enumerate(choices)}
+    if isinstance(values, Coded):
+        return np.fromiter((places[name] for name in values.names), np.int64, count=len(values.names))[values.codes]
     return np.fromiter((places[value] for value in values), np.int64, count=len(values))
 
 
-def _flags(values: Sequence[bool | None]) -> Bools:
+def _flags(values: Sequence[bool | None] | Bools) -> Bools:
+    if isinstance(values, np.ndarray):
+        return values
     return np.fromiter((value is True for value in values), np.bool_, count=len(values))
 
 
@@ -240,14 +258,15 @@ def _judgments(columns: Columns) -> Judgments:
     rank = np.empty(len(shown), np.int64)
     rank[sorted(range(len(shown)), key=shown.__getitem__)] = np.arange(len(shown))
     order = _sorted(items.codes, rank)
-    arms = {*columns["model_left"], *columns["model_right"]}
+    left, right = coded(columns["model_left"]), coded(columns["model_right"])
+    arms = {*left.names, *right.names}
     return Judgments(
         presentation=tuple(shown[at] for at in order.tolist()),
         item=items.take(order),
         annotator=coded(columns["annotator_pid"]).take(order),
         prompt=coded(columns["prompt"]).take(order),
-        left=coded(columns["model_left"], names=arms).take(order),
-        right=coded(columns["model_right"], names=arms).take(order),
+        left=coded(left, names=arms).take(order),
+        right=coded(right, names=arms).take(order),
         outcome=_choice(columns["preference_raw"], OUTCOMES)[order],
         first_outcome=_choice(columns["first_preference"], OUTCOMES)[order],
         strength=_whole(columns["strength"])[order],
@@ -271,10 +290,23 @@ def _placed(columns: Columns, places: Mapping[str, int]) -> tuple[Ints, Ints]:
 
 
 def _ratings(columns: Columns, places: Mapping[str, int]) -> Ratings:
+    """Lay ratings out by judgment. Raises ValueError where a dimension was rated twice, or with no small number."""
     judgment, side = _placed(columns, places)
-    dimension = coded(columns["dimension"])
-    order = _sorted(judgment, side, dimension.codes)
-    return Ratings(judgment[order], side[order], dimension.take(order), _whole(columns["value"])[order])
+    dimension, given = coded(columns["dimension"]), _whole(columns["value"])
+    if given.size and not 0 <= int(given.min()) <= int(given.max()) <= np.iinfo(np.int8).max:
+        raise ValueError(f"a rating is from 1 to 5, and none from {given.min()} to {given.max()}")
+    values = np.zeros((len(places), len(SIDES), len(dimension.names)), np.int8)
+    values[judgment, side, dimension.codes] = given
+    if np.count_nonzero(values) != np.count_nonzero(given):
+        raise ValueError("a response was rated twice on one dimension by one judgment")
+    return Ratings(dimension.names, values)
+
+
+def _ordered(rated: Ratings, preferences: Columns, places: Mapping[str, int]) -> Ratings:
+    values = np.empty_like(rated.values)
+    shown = preferences["presentation_id"]
+    values[np.fromiter((places[one] for one in shown), np.int64, count=len(shown))] = rated.values
+    return Ratings(rated.dimensions, values)
 
 
 def _spans(columns: Columns, places: Mapping[str, int]) -> Spans:
