@@ -7,11 +7,13 @@ rests on colour alone.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 from app.cells import csv_line
 
 WIDTH = 460.0
 _LABEL = 132.0
+_LETTERS = 19
 _VALUE = 56.0
 _ROW = 26.0
 _TOP = 8.0
@@ -124,7 +126,7 @@ def dots(
 
 
 def _dot_row(row: Dot, middle: float, x: Callable[[float], float]) -> list[str]:
-    parts = [text(_short(row.label), _LABEL, middle + 4, "chart-text chart-end")]
+    parts = _label(row.label, middle + 4)
     if row.low is not None and row.high is not None:
         parts.append(tag("line", x1=x(row.low), x2=x(row.high), y1=middle, y2=middle, class_="chart-interval"))
     if row.value is not None:
@@ -145,7 +147,7 @@ def stacked(
     drawn: list[str] = []
     for place, (label, counts) in enumerate(rows):
         top, whole, at = _TOP + 34 * place, sum(counts), left
-        drawn.append(text(_short(label), _LABEL, top + 17, "chart-text chart-end"))
+        drawn += _label(label, top + 17)
         for kind, number in zip(fills, counts, strict=False):
             width = (right - left) * number / whole if whole else 0.0
             if number:
@@ -198,7 +200,7 @@ def _panel(label: str, some: Sequence[Sequence[int]], top: float, bins: int, hig
     base, left = top + 66, _LABEL + 8
     step = (WIDTH - left) / max(1, bins)
     width = (step - 8) / max(1, len(some))
-    drawn = [text(_short(label), _LABEL, top + 40, "chart-text chart-end")]
+    drawn = _label(label, top + 40)
     for place, counts in enumerate(some):
         whole = sum(counts) or 1
         for at, number in enumerate(counts):
@@ -231,7 +233,14 @@ def _legend(names: Sequence[str], top: float, fills: Sequence[str] = _FILLS) -> 
     return drawn, y + 20
 
 
-def _short(words: str, most: int = 19) -> str:
+def _label(words: str, y: float) -> list[str]:
+    """Write a label at its row; one that is long on two lines, and cut only beyond these."""
+    lines = wrap(words, _LETTERS, max_lines=2, placeholder="…")
+    up = 6.5 * (len(lines) - 1)
+    return [text(line, _LABEL, y - up + 13 * at, "chart-text chart-end") for at, line in enumerate(lines)]
+
+
+def _short(words: str, most: int) -> str:
     return words if len(words) <= most else words[: most - 1] + "…"
 
 

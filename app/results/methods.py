@@ -8,6 +8,7 @@ from app.results.report.found import Findings
 from app.results.report.quality import HALF_WIDTH
 from app.results.view.parts import listed, pair_key
 from app.stats.bootstrap import DRAWS, SEED
+from models import StudyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def _design(about: About) -> Iterator[str]:
     if study.per_annotator is not None:
         yield f"Nobody was given more than {many(study.per_annotator, 'item')}."
     if not study.repeat_items:
-        yield "Nobody judged two pairs of one prompt."
+        yield f"Nobody judged {'two pairs of one prompt' if about.pairs > 1 else 'a prompt twice'}."
     for kind in ("practice", "gold"):
         if about.items.get(kind):
             yield f"{many(about.items[kind], f'{kind} item')} came besides and are no part of the results."
@@ -184,8 +185,8 @@ def _exclusions(about: About, findings: Findings) -> Iterator[str]:
     for one in holding:
         reason = f" Reason given: {one.reason}" if one.reason else " No reason was given."
         yield (
-            f"Excluded: {one.meaning[:1].lower()}{one.meaning[1:]} (added {one.at:%Y-%m-%d} by "
-            f"{one.by or 'somebody'}).{reason}"
+            f"Excluded: {one.meaning[:1].lower()}{one.meaning[1:]} (added {one.at:%Y-%m-%d}"
+            f"{f' by {one.by}' if one.by else ''}).{reason}"
         )
     revoked = len(about.exclusions) - len(holding)
     if revoked:
@@ -198,24 +199,24 @@ def _exclusions(about: About, findings: Findings) -> Iterator[str]:
 
 
 def _looks(about: About) -> str:
+    closed = about.study.state == StudyState.CLOSED
+    until = "before the study was closed" if closed else f"so far, while the study is {about.study.state.value}"
     if not about.looks:
         return (
-            "Nobody looked at these results in Tuneshift before the study was closed. Judgments may have been "
-            "downloaded "
-            "before; that is not a look and not counted."
+            f"Nobody looked at these results in Tuneshift {until}. Judgments may have been downloaded; that is not a "
+            "look and not counted."
         )
     return (
-        f"Results were looked at {many(len(about.looks), 'time')} before the study was closed, as listed below. No "
-        "correction for repeated looks is made: intervals hold for one look at a number of judgments fixed beforehand."
+        f"Results were looked at {many(len(about.looks), 'time')} {until}, as listed below. No correction for repeated "
+        "looks is made: intervals hold for one look at a number of judgments fixed beforehand."
     )
 
 
 def _statistics(findings: Findings) -> Iterator[str]:
     yield (
-        f"Intervals are 95 %, from {DRAWS:,} bootstrap draws of whole prompts and of whole annotators (seed {SEED}); "
-        f"where "
-        "both exist, the wider is shown. Where neither exists, a share has Wilson's interval and every other number "
-        "none."
+        f"Intervals are 95 %, from {DRAWS:,} bootstrap draws of whole prompts and of whole annotators (seed {SEED}), "
+        "percentiles widened for the number of clusters (Hesterberg 2015); where both exist, the wider is shown. Where "
+        "neither exists, a share has Wilson's interval and every other number none."
     )
     yield (
         "Win rates count a tie as half a win, and are given without ties and under Davidson's model besides. Strengths "
@@ -224,9 +225,15 @@ def _statistics(findings: Findings) -> Iterator[str]:
         "many."
     )
     yield (
-        "Agreement is Krippendorff's alpha. How many more judgments are needed is planned for an interval of "
+        "Shares of responses with a marked span are compared by McNemar's exact test, which takes judgments as "
+        "independent. Side and length are taken out together by one logistic model of the preference; blinding is "
+        "Bang's index."
+    )
+    yield (
+        "Agreement is Krippendorff's alpha, and Cohen's kappa for every two annotators who share enough prompts. How "
+        "many more judgments are needed is planned for an interval of "
         f"\N{PLUS-MINUS SIGN}{100 * HALF_WIDTH:.0f} points. What is undefined is said in words and never shown as a "
-        f"number."
+        "number."
     )
     if not findings.pairs:
         yield "Nothing was judged yet."

@@ -11,7 +11,7 @@ from models.base import now
 from tests.factories import fill_study
 from tests.simulation.robot import Truth
 from tests.web.monitor_help import items_of, judge, person
-from tests.web.results_help import simulated
+from tests.web.results_help import everything, simulated
 
 
 def report_of(client, study):
@@ -32,7 +32,7 @@ def test_abuse_41_interim_looks_are_printed_in_the_report(researcher, database, 
     researcher.get(f"/studies/{study.id}/results")
     page = BeautifulSoup(report_of(researcher, study), "html.parser")
     assert "interim: the study is open" in page.get_text()
-    assert "looked at 1 time before the study was closed" in paragraph(page, "Looks")
+    assert "looked at 1 time so far, while the study is open" in paragraph(page, "Looks")
     with reading(database) as session:
         look = session.exec(select(StudyEvent).where(StudyEvent.action == "interim_look")).one()
     rows = [row.get_text(" ", strip=True) for row in page.select("tr") if "Looked at the results" in row.get_text()]
@@ -42,7 +42,7 @@ def test_abuse_41_interim_looks_are_printed_in_the_report(researcher, database, 
 def test_a_study_closed_before_anybody_looked_says_so(researcher, database, alice):
     study = simulated(database, alice, state=StudyState.CLOSED)
     page = BeautifulSoup(report_of(researcher, study), "html.parser")
-    assert "Nobody looked at these results" in paragraph(page, "Looks")
+    assert "Nobody looked at these results in Tuneshift before the study was closed." in paragraph(page, "Looks")
     assert "interim" not in page.header.get_text()
 
 
@@ -77,6 +77,31 @@ def test_methods_say_what_was_done(researcher, database, alice):
     assert "too fast to read" in excluded
     assert "by Alice" in excluded
     assert "20240205" in paragraph(page, "Statistics")
+
+
+def test_what_the_study_has_no_data_for_is_one_sentence_and_no_table(researcher, database, alice):
+    bare = BeautifulSoup(report_of(researcher, simulated(database, alice)), "html.parser")
+    whole = BeautifulSoup(report_of(researcher, everything(database, alice)), "html.parser")
+    for heading, words in (
+        ("causal-heading", "No instance was shown beside a marked span"),
+        ("shift-heading", "No judged response has a trace"),
+    ):
+        empty, full = (page.find(id=heading).find_parent("section") for page in (bare, whole))
+        assert words in empty.get_text()
+        assert not empty.select("table")
+        assert words not in full.get_text()
+        assert full.select("table")
+    assert (
+        "per 100 tokens" in whole.find(id="hallucination-heading").find_parent("section").select_one("thead").get_text()
+    )
+    assert "nothing is said per 100 tokens" in bare.get_text()
+
+
+def test_a_long_label_of_a_figure_is_whole(researcher, database, alice):
+    page = BeautifulSoup(report_of(researcher, simulated(database, alice)), "html.parser")
+    drawn = [one.get_text() for one in page.select("svg text")]
+    assert {"ties modelled", "(Davidson)"} <= set(drawn)
+    assert not [one for one in drawn if "…" in one]
 
 
 def test_names_that_look_like_markup_stay_text(researcher, database, alice):

@@ -19,7 +19,8 @@ from app.results.view.parts import (
 
 _PLACES = {"all": "whole response", "first5": "first 5 % of tokens", "last95": "the rest"}
 _MOVED = {"shifted": "shifted", "moved": "marginal or shifted"}
-_PER = ("per_100_tokens", "per_1000_characters")
+_PER_TEXT = "per 1,000 characters"
+_PER = {"per_100_tokens": "per 100 tokens", "per_1000_characters": _PER_TEXT}
 _CELLS = ("inside_with", "inside_without", "outside_with", "outside_without")
 _TICKS = tuple((at / 4, f"{25 * at} %") for at in range(5))
 
@@ -40,8 +41,16 @@ def _arms(reading: Reading) -> list[str]:
     return sorted({arm for pair in reading.pairs for arm in pair})
 
 
+def _counted(reading: Reading, *names: str) -> bool:
+    """Tell whether a number is more than nothing for any arm; `names` are its key's parts around the arm's."""
+    before, after = names
+    keys = [f"{before}.{part(arm)}.{after}" for arm in _arms(reading)]
+    return any(reading.get(key).value for key in keys if reading.has(key))
+
+
 def _shares(reading: Reading, kinds: dict[str, str]) -> Block:
     rows = []
+    per_what = _PER if _counted(reading, "hallucination", "per_100_tokens.any") else {"per_1000_characters": _PER_TEXT}
     for arm in _arms(reading):
         for kind, words in kinds.items():
             prefix = f"hallucination.{part(arm)}"
@@ -56,10 +65,11 @@ def _shares(reading: Reading, kinds: dict[str, str]) -> Block:
             if reading.has(f"{prefix}.responses.{kind}"):
                 cells += [reading.cell(f"{prefix}.responses.{kind}", whole, **asked)]
                 cells += [reading.cell(f"{prefix}.spans.{kind}", whole)]
-                cells += [reading.cell(f"{prefix}.{per}.{kind}", plain) for per in _PER]
+                cells += [reading.cell(f"{prefix}.{per}.{kind}", plain) for per in per_what]
             rows.append(Row(f"{arm}: {words}", tuple(cells)))
-    header = ("Arm and kind", "share of responses", "n", "responses", "spans", "per 100 tokens", "per 1,000 characters")
-    return Block("How often something was marked", header, tuple(rows))
+    header = ("Arm and kind", "share of responses", "n", "responses", "spans", *per_what.values())
+    note = "" if per_what == _PER else "No response has its tokens stored, so nothing is said per 100 tokens."
+    return Block("How often something was marked", header, tuple(rows), note=note)
 
 
 def _figure(reading: Reading) -> Block:
@@ -116,10 +126,12 @@ def causal_part(reading: Reading) -> Part:
         "causal rate is the share of found instances judged borrowed less the share of decoys judged borrowed: what is "
         "left when the readiness to see borrowing anywhere is taken away. It does not prove that tuning caused a span."
     )
-    blocks = (
+    blocks: tuple[Block, ...] = (
         Block("Attribution", (*header, *more), tuple(rows)),
         Block("Difference of causal rates", ("Pair", "difference"), tuple(apart)),
     )
+    if not _counted(reading, "causal", "instances"):
+        blocks = (Block(note="No instance was shown beside a marked span, so nothing is said of borrowing."),)
     return Part("causal", "Borrowed from the tuning set", lead, blocks)
 
 
@@ -149,8 +161,10 @@ def shift_part(reading: Reading) -> Part:
         "outside, no",
     )
     responses = [Row(arm, (reading.cell(f"shift.{part(arm)}.responses", whole),)) for arm in _arms(reading)]
-    blocks = (
+    blocks: tuple[Block, ...] = (
         Block("Odds ratios", header, tuple(rows)),
         Block("Judged responses with a trace", ("Arm", "responses"), tuple(responses)),
     )
+    if not _counted(reading, "shift", "responses"):
+        blocks = (Block(note="No judged response has a trace, so nothing is said of shift. Score them to see it."),)
     return Part("shift", "Hallucination and shift", lead, blocks)
