@@ -156,9 +156,9 @@ def test_without_scripts_it_reads_picks_and_changes(page_for, alice, response_id
     page = page_for(alice, java_script_enabled=False)
     page.goto(f"/responses/{response_id}")
     page.get_by_role("button", name="Few-shot").click()
-    assert page.locator("[data-tokens] > .picked").count() == 8
+    expect(page.locator("[data-tokens] > .picked")).to_have_count(8)
     page.get_by_role("link", name="4 of 16 tokens: base and lft both rank the written token first").click()
-    assert page.locator("[data-tokens] > .picked").count() == 4
+    expect(page.locator("[data-tokens] > .picked")).to_have_count(4)
     # Under few-shot base ranks token 3 first.
     assert [kind(line) for line in drawn(page, 3)[:3]] == ["thin", "dots", "thin"]
 

@@ -30,7 +30,7 @@ from tests.factories import make_user
 from tests.kill9 import Nursery, nursery
 from tests.scripted_engine import Script, scripted_engines
 
-ITEMS = 40
+ITEMS = 80
 KILLS = 4
 PATIENCE_S = 120
 # A response has some twenty tokens, and ten items decode together: a turn takes about a second.

@@ -20,10 +20,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlmodel import update
 
 from app.db import writing
 from app.judging import desk_routes, save_routes
-from models import Role, StudyState, WithdrawalPolicy, base
+from app.leaks.scanning import scan_study
+from models import LeakDecision, LeakFlag, Role, StudyState, WithdrawalPolicy, base
 from tests.factories import fill_study, make_member, make_study, make_user
 from tests.simulation.desks import LEASE, Clock, Functions, Pages
 from tests.web.judging_help import an_answer
@@ -72,6 +74,10 @@ class Judging(RuleBasedStateMachine):
             users = [make_user(session, email=f"p{n}@example.org") for n in range(PEOPLE)]
             for number, user in enumerate(users):
                 make_member(session, study=study, user=user, pid=f"p{number}")
+        # As before every opening: the responses are read for what tells who wrote them, and every flag is decided.
+        scan_study(self.desk.database, study.id)
+        with writing(self.desk.database) as session:
+            session.exec(update(LeakFlag).values(decision=LeakDecision.KEEP))
         self.owner, self.study, self.people = owner.id, study.id, [user.id for user in users]
         self.repeat, self.limit, self.policy = repeat, limit, policy
         self.file = sqlite3.connect(self.path)
