@@ -38,7 +38,7 @@ from models import (
 )
 
 # About a second of work; more is done in the background.
-AT_ONCE = 20_000
+AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
