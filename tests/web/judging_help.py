@@ -7,8 +7,9 @@ from datetime import timedelta
 from bs4 import BeautifulSoup
 from sqlmodel import func, select
 
+from app.db import writing
 from app.studies.questions import FIVE_DIMENSIONS
-from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation
+from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation, Study
 from models.base import now
 from tests.factories import add, make_arm, make_item, make_pair, make_response
 
@@ -44,6 +45,13 @@ def a_form(**over):
 
 def post(client, token, what, answer):
     return client.post(f"/judge/{token}/{what}", json=answer, headers={"Accept": "application/json"})
+
+
+def change(database, study, **values):
+    """Set fields of a study, as nothing in the app could while it is judged."""
+    with writing(database) as session:
+        for name, value in values.items():
+            setattr(session.get_one(Study, study.id), name, value)
 
 
 def take(client, study):

@@ -23,7 +23,7 @@ from models import (
 )
 from models.base import now
 from tests.factories import add, fill_study, make_arm, make_item, make_member, make_response, make_user
-from tests.web.judging_help import an_answer, post, take
+from tests.web.judging_help import an_answer, change, post, take
 
 LEASE = timedelta(minutes=60)
 CHECK = [
@@ -45,12 +45,6 @@ def dora(database, filled):
         user = make_user(session, email="dora@example.org", name="Dora")
         make_member(session, study=filled, user=user, pid="a2")
         return user
-
-
-def change(database, study, **values):
-    with writing(database) as session:
-        for name, value in values.items():
-            setattr(session.get_one(Study, study.id), name, value)
 
 
 def add_special(session, study, kind, positions):

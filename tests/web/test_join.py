@@ -9,7 +9,7 @@ from sqlmodel import func, select
 from app.db import reading, writing
 from models import Membership, Presentation, Role, Study, StudyState, User
 from tests.factories import PASSWORD, fill_study, make_member, make_user
-from tests.web.judging_help import an_answer, post, take
+from tests.web.judging_help import an_answer, change, post, take
 from tests.web.people_help import join, links_in, member_rows, members, open_link, soup, trail, words
 
 
@@ -25,12 +25,6 @@ def filled(database, study):
 @pytest.fixture
 def link(researcher, filled):
     return open_link(researcher, filled)
-
-
-def change(database, study, **values):
-    with writing(database) as session:
-        for name, value in values.items():
-            setattr(session.get_one(Study, study.id), name, value)
 
 
 def judge_all(client, study):

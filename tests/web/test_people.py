@@ -22,7 +22,7 @@ from models import (
 )
 from models.base import now
 from tests.factories import PASSWORD, add, fill_study, make_member, make_user
-from tests.web.judging_help import an_answer, post, take
+from tests.web.judging_help import an_answer, change, post, take
 from tests.web.people_help import invite_links, invite_rows, member_rows, members, soup, trail, words
 
 CHECK = [{"question": "What counts?", "choices": ["Length", "What is written"], "right": 1, "why": "Length does not."}]
@@ -43,12 +43,6 @@ def dora(database, filled):
         user = make_user(session, email="dora@example.org", name="Dora")
         make_member(session, study=filled, user=user, pid="a00000000002")
         return user
-
-
-def change(database, study, **values):
-    with writing(database) as session:
-        for name, value in values.items():
-            setattr(session.get_one(Study, study.id), name, value)
 
 
 def act(client, study, what, pid=BOB, **form):
