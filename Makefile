@@ -28,9 +28,14 @@ serve: install-local ## Serve what is configured
 	@$(BIN)/tuneshift serve --host $(HOST) --port $(PORT) $(ARGS)
 
 ##@ Check
+# Beside one another where tests allow it. Browser tests run apart from those that open an event loop of their own.
+BESIDE := -n auto --maxprocesses 4 --dist worksteal
+
 .PHONY: test
 test: check demo-data vllm chromium ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
-	@$(BIN)/python -m pytest tests $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) tests/unit tests/web $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) -m 'not alone' tests/browser $(ARGS)
+	@$(BIN)/python -m pytest -m alone tests/engine tests/browser $(ARGS)
 
 .PHONY: check
 check: install-dev ## Lint, types, structure, templates (no models needed)
@@ -42,9 +47,9 @@ check: install-dev ## Lint, types, structure, templates (no models needed)
 
 .PHONY: test-unit test-web test-engine test-browser
 test-unit: install-dev ## Pure tests and house rules, seconds
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) tests/unit $(ARGS)
 test-web: install-dev ## Pages and exports against a real SQLite file
-	@$(BIN)/python -m pytest tests/web $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) tests/web $(ARGS)
 test-engine: install-dev demo-data vllm ## Both engines on the demo's weights
 	@$(BIN)/python -m pytest tests/engine $(ARGS)
 test-browser: install-dev demo-data chromium ## A real Chromium through the pages

@@ -173,6 +173,10 @@ def htmx(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"HX-Request": "true"} if request.param else {}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the browser tests last: their driver keeps an event loop open, beside which `asyncio.run` refuses to run."""
+    for item in items:
+        if item.nodeid.startswith("tests/engine/"):
+            item.add_marker("alone")
     items.sort(key=lambda item: item.nodeid.startswith("tests/browser/"))

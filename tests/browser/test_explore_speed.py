@@ -23,6 +23,8 @@ LOADS = 3
 SETTLE_MS = 700
 LOOKS = 15
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def scripted_engines(tmp_path: Path) -> ScriptedEngines:

@@ -84,6 +84,7 @@ def browser_page(chromium):
     assert complaints == []
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(420)
 def test_from_a_prompt_to_a_table_of_judgments(demo, browser_page, axe, picture):
     researcher_link, annotator_link = demo

@@ -163,6 +163,7 @@ def test_without_scripts_it_reads_picks_and_changes(page_for, alice, response_id
     assert [kind(line) for line in drawn(page, 3)[:3]] == ["thin", "dots", "thin"]
 
 
+@pytest.mark.alone
 def test_two_thousand_tokens_stay_smooth(page_for, alice, database, server, researcher):
     long = store(database, text=LONG)
     have_read(researcher, long, "base", "lft", "sft")

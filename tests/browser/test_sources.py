@@ -249,6 +249,7 @@ def test_words_of_a_comparison_are_asked_for_beside_its_columns(page_for, alice,
     expect(sheet).to_contain_text("Word for word")
 
 
+@pytest.mark.alone
 def test_two_thousand_tokens_are_marked_without_a_long_task(opened: Page, database) -> None:
     with writing(database) as session:
         response = make_scored(session, " ".join(f"word{at} {SPAN} and {SECOND}." for at in range(125)))
