@@ -10,9 +10,11 @@ from pathlib import Path
 
 from app.engines.registry import Registry
 from app.errors import ConfigurationError
-from app.serving.plan import HOST, plan
+from app.serving.plan import HOST, Layout, plan, urls_by_checkpoint
 from app.serving.registry_file import write_registry
-from app.serving.supervise import Progress, Server, available_cores, running
+from app.serving.server import Server
+from app.serving.supervise import Progress, available_cores, running
+from app.serving.watch import Say, log_words
 
 REGISTRY_NAME = "checkpoints.vllm.toml"
 _REMEDY = "Run make vllm, or set TUNESHIFT_VLLM_PYTHON to the Python of an environment that has vLLM."
@@ -73,23 +75,30 @@ def serving(
     dtype: str = "float32",
     api_key: str | None = None,
     progress: Progress | None = None,
+    ports: Iterator[int] | None = None,
+    layout: Layout | None = None,
+    say: Say = log_words,
 ) -> Iterator[Serving]:
     """Serve every in-process checkpoint of `registry` and write `folder`/checkpoints.vllm.toml naming the servers.
 
-    Logs go to `folder`/logs. `progress` gets (steps done, steps in all, message). The servers stop with the block, or
-    with this process, however it ends. Raises ConfigurationError, EngineUnavailableError, EngineTimeoutError.
+    Logs go to `folder`/logs. `progress` gets (steps done, steps in all, message), `say` what happens later. `ports`
+    are free ones unless given. The servers stop with the block, or with this process, however it ends. Raises
+    ConfigurationError, EngineUnavailableError, EngineTimeoutError.
     """
     vllm = find_vllm(python)
     plans = plan(
         registry.checkpoints.values(),
         python=vllm.python,
         cpu=vllm.cpu,
-        ports=free_ports(),
+        ports=ports or free_ports(),
         dtype=dtype,
         cores=available_cores(),
+        layout=layout,
     )
-    with running(plans, logs=folder / "logs", api_key=api_key, one_by_one=not vllm.cpu, progress=progress) as servers:
-        engines = {name: p.url for p in plans for name in p.served}
-        target = folder / REGISTRY_NAME
-        write_registry(registry, engines, target)
+    target = folder / REGISTRY_NAME
+    # Before they are ready: an app that starts beside them says "cannot be reached" until they are.
+    write_registry(registry, urls_by_checkpoint(plans), target)
+    with running(
+        plans, logs=folder / "logs", api_key=api_key, one_by_one=not vllm.cpu, progress=progress, say=say
+    ) as servers:
         yield Serving(registry=target, servers=servers)

@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import os
+import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +16,10 @@ from safetensors.numpy import save_file
 
 from app.engines.registry import Checkpoint, Registry
 from app.errors import ConfigurationError
-from app.serving.plan import plan, share_cores
+from app.serving.places import Cards, share_cards, share_cores
+from app.serving.plan import Layout, plan, urls_by_checkpoint
 from app.serving.registry_file import write_registry
+from app.serving.script import script
 from app.serving.serve import find_vllm, free_ports
 
 PYTHON = Path("/opt/vllm/bin/python")
@@ -74,8 +79,9 @@ def checkpoints(tmp_path):
     ]
 
 
-def planned(checkpoints, *, cpu=True, cores=(0, 1), dtype="float32"):
-    return plan(checkpoints, python=PYTHON, cpu=cpu, ports=itertools.count(8101), dtype=dtype, cores=cores)
+def planned(checkpoints, *, cpu=True, cores=(0, 1), dtype="float32", **layout):
+    ports = itertools.count(8101)
+    return plan(checkpoints, python=PYTHON, cpu=cpu, ports=ports, dtype=dtype, cores=cores, layout=Layout(**layout))
 
 
 def flag(server, name, count=1):
@@ -168,10 +174,9 @@ def test_an_adapter_that_vllm_would_drop_is_refused(checkpoints, tmp_path):
 def test_the_registry_names_the_servers_and_keeps_the_rest(checkpoints, tmp_path):
     odd = replace(checkpoints[1], name='l"ft ü', served_name="other")
     registry = Registry(path=tmp_path / "in.toml", checkpoints={c.name: c for c in [checkpoints[0], odd]})
-    write_registry(
-        registry, {"base": "http://127.0.0.1:1/v1", odd.name: "http://127.0.0.1:1/v1"}, tmp_path / "out.toml"
-    )
-    text = (tmp_path / "out.toml").read_text()
+    one = ("http://127.0.0.1:1/v1",)
+    write_registry(registry, {"base": one, odd.name: one}, tmp_path / "new" / "out.toml", notes=["odd\n[[checkpoint]]"])
+    text = (tmp_path / "new" / "out.toml").read_text()
     base, lft = tomllib.loads(text)["checkpoint"]
     assert base == {
         "name": "base",
@@ -185,6 +190,123 @@ def test_the_registry_names_the_servers_and_keeps_the_rest(checkpoints, tmp_path
     assert (lft["name"], lft["served_name"], lft["base"]) == ('l"ft ü', 'l"ft ü', "base")
     assert lft["adapter"] == str(odd.adapter)
     assert "model" not in lft
+
+
+def test_several_servers_of_a_checkpoint_are_alike_and_listed(checkpoints, tmp_path):
+    servers = planned(checkpoints, cores=(0, 1, 2), replicas={"base": 2})
+    assert [(server.name, server.port) for server in servers] == [("base", 8101), ("base-2", 8102), ("sft", 8103)]
+    assert servers[0].served == servers[1].served == ("base", "lft", "facts")
+    first, second = (list(server.command) for server in servers[:2])
+    second[second.index("--port") + 1] = "8101"
+    assert first == second
+    assert [dict(server.environment)["VLLM_CPU_OMP_THREADS_BIND"] for server in servers] == ["0", "1", "2"]
+    registry = Registry(path=tmp_path / "in.toml", checkpoints={c.name: c for c in checkpoints})
+    write_registry(registry, urls_by_checkpoint(servers), tmp_path / "out.toml")
+    engines = {
+        entry["name"]: entry["engine"] for entry in tomllib.loads((tmp_path / "out.toml").read_text())["checkpoint"]
+    }
+    both = ["http://127.0.0.1:8101/v1", "http://127.0.0.1:8102/v1"]
+    assert engines == {"base": both, "lft": both, "facts": both, "sft": "http://127.0.0.1:8103/v1"}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "message", "remedy"),
+    [({"lft": 2}, "'lft' is an adapter", "base=2"), ({"bass": 2}, "no checkpoint 'bass'", "base, sft")],
+)
+def test_replicas_are_of_full_checkpoints(checkpoints, replicas, message, remedy):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        planned(checkpoints, replicas=replicas)
+    assert remedy in caught.value.remedy
+
+
+def test_two_cards_take_a_server_each(checkpoints):
+    base, sft = planned(checkpoints, cpu=False, dtype="bfloat16", cards=Cards(("2", "5")))
+    assert [dict(server.environment)["CUDA_VISIBLE_DEVICES"] for server in (base, sft)] == ["2", "5"]
+    assert flag(base, "--gpu-memory-utilization") == flag(sft, "--gpu-memory-utilization") == "0.90"
+
+
+@pytest.mark.parametrize(
+    ("weights", "cards", "seats"),
+    [
+        ([14, 14], Cards(), [("", 0.45), ("", 0.45)]),
+        ([14, 28], Cards(), [("", 0.3), ("", 0.6)]),
+        ([14, 14, 14], Cards(), [("", 0.3)] * 3),
+        ([14, 14, 14], Cards(("0", "1")), [("0", 0.45), ("1", 0.9), ("0", 0.45)]),
+        # The largest first: 40 alone, the others together.
+        ([10, 40, 20], Cards(("0", "1")), [("1", 0.3), ("0", 0.9), ("1", 0.6)]),
+        ([1, 1, 1], Cards(share=0.8), [("", 0.26)] * 3),
+    ],
+)
+def test_servers_share_cards_by_their_weights(weights, cards, seats):
+    assert [(seat.card, seat.share) for seat in share_cards(weights, cards)] == seats
+
+
+def test_weights_that_do_not_fit_their_share_are_refused():
+    seven_billion = 14 * 2**30
+    share_cards([seven_billion] * 2, Cards(gib=40))
+    with pytest.raises(ConfigurationError, match=r"10\.8 GiB for a server .* take 15\.5 GiB") as caught:
+        share_cards([seven_billion] * 2, Cards(gib=24))
+    assert "--gpus 0,1" in caught.value.remedy
+    share_cards([seven_billion] * 2, Cards(("0", "1"), gib=24))
+
+
+def test_room_for_adapters_that_come_later_is_on_bases_alone(checkpoints):
+    base, sft = planned(checkpoints, more_adapters=2, more_rank=40)
+    assert flag(base, "--max-loras") == "5"
+    assert flag(base, "--max-lora-rank") == "64"
+    assert set(flag(base, "--lora-target-modules", 4)) == {"qkv_proj", "down_proj", "o_proj", "gate_up_proj"}
+    assert dict(base.environment)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    assert "--enable-lora" not in sft.command
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in dict(sft.environment)
+
+
+def test_servers_listen_where_the_registry_says(checkpoints):
+    base, _ = planned(checkpoints, host="10.0.0.7")
+    assert flag(base, "--host") == "10.0.0.7"
+    assert base.url == "http://10.0.0.7:8101/v1"
+
+
+ECHO = """#!/bin/sh
+[ "$1" = -m ] && printf '%s\n' "$HF_HUB_OFFLINE" "$@" > "$OUT/$6"
+sleep 60 & child=$!
+trap 'echo ended > "$OUT/$6.end"; kill $child; exit' TERM
+wait
+"""
+
+
+def test_the_script_runs_exactly_the_planned_commands_and_ends_them(checkpoints, tmp_path):
+    """A shell reads the script; a stand-in for vLLM's Python writes down what it was called with."""
+    python = tmp_path / "an odd folder" / "python"
+    python.parent.mkdir()
+    python.write_text(ECHO)
+    python.chmod(0o755)
+    odd = replace(checkpoints[3], name="it's $HOME; exit\n# `x`")
+    servers = plan(
+        [*checkpoints[:3], odd], python=python, cpu=True, ports=itertools.count(8101), dtype="float32", cores=(0, 1)
+    )
+    file = tmp_path / "models.sh"
+    file.write_text(script(servers, what="Two servers.", one_by_one=False))
+    with subprocess.Popen(["/bin/sh", str(file)], env=os.environ | {"OUT": str(tmp_path)}) as shell:
+        written = [tmp_path / str(server.port) for server in servers]
+        wait_for(lambda: all(path.exists() and path.read_text().endswith("\n") for path in written))
+        shell.terminate()
+        wait_for(lambda: all(path.with_suffix(".end").exists() for path in written))
+    for server, path in zip(servers, written, strict=True):
+        wait_for(lambda path=path, server=server: path.read_text() == "\n".join(["1", *server.command[1:]]) + "\n")
+
+
+def test_the_script_waits_for_each_server_where_they_share_a_card(checkpoints):
+    servers = planned(checkpoints, cpu=False)
+    text = script(servers, what="Two servers.", one_by_one=True)
+    assert text.count("until curl -fs -o /dev/null http://127.0.0.1:8101/health; do") == 1
+    assert "8102/health" not in text
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_missing_vllm_names_the_target_that_installs_it(tmp_path):
