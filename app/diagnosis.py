@@ -23,12 +23,16 @@ class Finding:
 
 async def diagnose(settings: Settings) -> list[Finding]:
     """Try settings, database, registry and every checkpoint; never raises for something that is merely broken."""
-    findings = [_settings(settings), _database(settings)]
+    return [_settings(settings), _database(settings), *await diagnose_models(settings)]
+
+
+async def diagnose_models(settings: Settings) -> list[Finding]:
+    """Try the registry and every checkpoint and adapter in it; nothing else."""
     try:
         registry = load_registry(settings.resolved_checkpoints)
     except AppError as error:
-        return [*findings, Finding("registry", ok=False, detail=str(error))]
-    findings.append(Finding("registry", ok=True, detail=f"{registry.path} names {', '.join(registry.checkpoints)}"))
+        return [Finding("registry", ok=False, detail=str(error))]
+    findings = [Finding("registry", ok=True, detail=f"{registry.path} names {', '.join(registry.checkpoints)}")]
     engines = open_engines(registry, settings)
     try:
         findings += [await _checkpoint(engines, name) for name in registry.checkpoints]

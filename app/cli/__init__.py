@@ -13,6 +13,7 @@ from app.cli import (
     exports,
     finetune,
     judgments,
+    models,
     people,
     provenance,
     serve,
@@ -30,7 +31,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (serve, demo, checkpoints, provenance, finetune, studies, exports, borrowing, people):
+for module in (serve, demo, models, checkpoints, provenance, finetune, studies, exports, borrowing, people):
     module.add_to(cli)
 cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
 cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")
