@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -18,6 +19,7 @@ from transformers import AutoModelForCausalLM
 from app.engines.registry import load_registry
 from app.serving.merging import with_merged
 from app.settings import ROOT
+from tests.engine.composed import here, is_healthy, service
 from tests.engine.vllm_servers import demo_registry, vllm_python
 
 
@@ -66,11 +68,11 @@ def group_members(group):
     return found
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_servers_are_started_checked_and_never_outlive_their_starter(tmp_path):
     port = two_free_ports()
     registry = str(demo_registry().path)
-    with tuneshift("--checkpoints", registry, "--port", str(port), folder=tmp_path) as running:
+    with tuneshift("--checkpoints", registry, "--port", str(port), folder=tmp_path) as running, killed(running):
         lines = []
         for line in running.stdout:
             lines.append(line.partition(" ")[2].partition(" ")[2].rstrip())
@@ -92,6 +94,11 @@ def test_servers_are_started_checked_and_never_outlive_their_starter(tmp_path):
             if f"PPid:\t{running.pid}\n" in status.read_text()
         ]
         assert len(groups) == 2
+        # They are what docker-compose.yml starts, and its health checks find them well.
+        for name, first in (("vllm-base-cpu", port), ("vllm-sft-cpu", port + 1)):
+            composed = here(service(name, "cpu-vllm")["command"], port=first)
+            assert composed in [command[3:] for group in groups for command in commands(group)]
+            assert is_healthy(name, "cpu-vllm", port=first)
         assert all(len(group_members(group)) > 2 for group in groups)
         running.send_signal(signal.SIGKILL)
         running.wait()
@@ -100,6 +107,21 @@ def test_servers_are_started_checked_and_never_outlive_their_starter(tmp_path):
             assert time.monotonic() < deadline, left
             time.sleep(0.2)
     assert {log.name for log in (tmp_path / "logs").iterdir()} == {"vllm-base.log", "vllm-sft.log"}
+
+
+@contextmanager
+def killed(process):
+    """Whatever happens inside, the process is gone after."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def commands(group):
+    """The command lines of a group's processes."""
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in group_members(group)]
+    return [line.decode().rstrip("\0").split("\0") for line in lines]
 
 
 def test_a_merged_adapter_answers_as_base_and_adapter_did(tmp_path):
