@@ -38,7 +38,7 @@ def share_cores(cores: Sequence[int], servers: int) -> list[str]:
     Two servers on the same core would wait for each other at every step.
     """
     usable = list(cores[1:]) if len(cores) > 2 * servers else list(cores)
-    if len(usable) < servers:
+    if not servers or len(usable) < servers:
         return ["nobind"] * servers
     size, rest = divmod(len(usable), servers)
     shares = []

@@ -149,6 +149,7 @@ def test_the_cache_holds_two_contexts(checkpoints):
         ((0, 1, 2, 3, 8, 9), 2, ["1,2,3", "8,9"]),
         ((3,), 2, ["nobind", "nobind"]),
         ((), 1, ["nobind"]),
+        ((0, 1), 0, []),
     ],
 )
 def test_cores_are_shared_out_without_overlap(cores, servers, shares):
