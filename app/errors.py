@@ -7,6 +7,9 @@ AppError                   status, message, remedy
 ├── ConflictError          409  someone, or another tab, was first
 ├── TooManyRequestsError   429  slow down
 ├── ConfigurationError     500  settings or checkpoints.toml are wrong
+├── DamagedError           500  what is stored cannot be read
+├── UnavailableError       503  the database is busy or does not answer
+├── StorageError           507  the disk is full, takes no changes or fails; nothing was changed
 └── EngineError            502  a model could not answer
     ├── EngineUnavailableError  503  it is down or still loading
     └── EngineTimeoutError      504  it did not answer in time
@@ -59,6 +62,22 @@ class TooManyRequestsError(AppError):
 
 class ConfigurationError(AppError):
     """Settings or the registry contradict themselves or the disk."""
+
+
+class DamagedError(AppError):
+    """What is stored cannot be read as what it was."""
+
+
+class UnavailableError(AppError):
+    """The database is busy or does not answer; nothing was changed."""
+
+    status = 503
+
+
+class StorageError(AppError):
+    """The disk is full, takes no changes or fails; nothing was changed."""
+
+    status = 507
 
 
 class EngineError(AppError):

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy.exc import DatabaseError
 
 from app.errors import ConfigurationError
 from app.settings import ROOT
@@ -51,9 +52,17 @@ def config(connection: Connection) -> Config:
 
 def check(engine: Engine) -> list[str]:
     """List what is wrong with the database, in words; empty when it is sound and current."""
-    problems = [] if is_current(engine) else ["the schema is not current; run: tuneshift db upgrade"]
-    if engine.dialect.name != "sqlite":
-        return problems
+    try:
+        problems = [] if is_current(engine) else ["the schema is not current; run: tuneshift db upgrade"]
+        return problems if engine.dialect.name != "sqlite" else problems + _unsound(engine)
+    except DatabaseError as error:
+        # A file too damaged to be asked: no more can be said, and a copy is the way back.
+        return [f"it cannot be read: {error.orig}; restore a backup"]
+
+
+def _unsound(engine: Engine) -> list[str]:
+    """List what SQLite itself finds wrong with its file."""
+    problems = []
     with engine.connect() as connection:
         integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         problems += [f"integrity: {line}" for line in integrity if line != "ok"]

@@ -19,6 +19,7 @@ from app.compare.runner import ColumnDone, ColumnFailed, ColumnStopped, Ending, 
 from app.db import writing
 from app.engines.open import Engines
 from app.errors import TooManyRequestsError
+from app.storage import in_words
 from app.tokens.answer import Answer
 from models import RunState
 from models.base import new_id
@@ -163,9 +164,9 @@ class LiveRuns:
         answer = run.ended(ending)
         try:
             response_id = await run_in_threadpool(self._store, run, answer, ending)
-        except Exception:  # noqa: BLE001 - the page must not show as done what was not kept
+        except Exception as error:  # noqa: BLE001 - the page must not show as done what was not kept
             _log.exception("column_not_stored", comparison=run.id, position=ending.column)
-            return ColumnFailed(ending.column, "The answer could not be saved; the server's log has the details.")
+            return ColumnFailed(ending.column, f"The answer could not be saved. {in_words(error)}")
         return replace(ending, response_id=response_id)
 
     def _store(self, run: LiveRun, answer: Answer, ending: Ending) -> str | None:

@@ -8,9 +8,9 @@ import structlog
 from sqlalchemy import Engine as Database
 
 from app.engines.open import Engines
-from app.errors import AppError
 from app.provenance.borrowing_rows import measure
 from app.provenance.store import Indexes, StoppedError
+from app.storage import in_words
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class BorrowingJobs:
             return
         except Exception as error:  # noqa: BLE001  the page must say that it ended, whatever it was
             _log.exception("borrowing_not_measured", study=study_id, tuning_set=set_id)
-            problem = str(error) if isinstance(error, AppError) else "The server's log has the details."
+            problem = in_words(error)
             with self._lock:
                 self._jobs[key] = replace(self._jobs[key], running=False, problem=problem)
             return

@@ -16,8 +16,9 @@ from sqlalchemy import Engine as Database
 from sqlmodel import col, select
 
 from app.db import reading
-from app.errors import AppError, NotFoundError
+from app.errors import NotFoundError
 from app.provenance.index import Encoder, Index, Instance, ensure_index, is_built, open_index
+from app.storage import in_words
 from app.tuning_sets.queries import instance_of
 from models import TuningInstance, TuningSet
 
@@ -132,7 +133,7 @@ class Indexes:
             return
         except Exception as error:  # noqa: BLE001  a page must say that an index could not be made, whatever it was
             _log.exception("index_not_built", tuning_set=key.set_id)
-            problem = str(error) if isinstance(error, AppError) else "The server's log has the details."
+            problem = in_words(error)
             with self._lock:
                 self._building[name] = Building(0, key.n, problem=problem)
             return

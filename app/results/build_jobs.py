@@ -17,6 +17,7 @@ from app.results.bundle import STAGING, write_bundle
 from app.results.files import written
 from app.results.manifest import as_of
 from app.results.state import fingerprint
+from app.storage import in_words
 from app.studies.queries import get_study
 from models import Export, ExportState, Study, User
 from models.base import now
@@ -61,7 +62,8 @@ class Exports:
             found = {"state": ExportState.FAILED, "message": "The server was stopped while it was built."}
         except Exception as error:  # noqa: BLE001  the page must say that it ended, whatever it was
             _log.exception("export_not_built", study=study_id)
-            said = str(error) if isinstance(error, ValueError | OSError) else "The server's log has the details."
+            known = str(error) if isinstance(error, ValueError | OSError) else "The server's log has the details."
+            said = in_words(error, known)
             found = {"state": ExportState.FAILED, "message": said[:300]}
         with writing(self._database) as session:
             session.exec(update(Export).where(col(Export.id) == export_id).values(touched_at=now(), **found))

@@ -24,6 +24,7 @@ from app.engines.open import Engines
 from app.engines.protocol import Scores
 from app.errors import EngineError
 from app.leaks.scanning import scan_study, unscanned
+from app.storage import in_words
 from app.studies import generation
 from app.studies.coverage import Hole
 from app.studies.generation import Claimed, GeneratingError, RunEndedError
@@ -121,8 +122,8 @@ async def run_claimed(
         raise
     except RunEndedError:
         raise
-    except Exception:
-        await run_in_threadpool(_end, database, claimed, GenerationState.FAILED, _CRASHED)
+    except Exception as error:
+        await run_in_threadpool(_end, database, claimed, GenerationState.FAILED, in_words(error, _CRASHED))
         raise
     if run.reasons:
         raise EngineError(_failed_words(run), remedy="What was generated is kept; run it again for the rest.")

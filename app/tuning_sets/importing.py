@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from app.db import reading, writing
 from app.errors import AppError
 from app.provenance.index import Encoder, ensure_index, index_folder
+from app.storage import in_words
 from app.tuning_sets import queries, words
 from app.tuning_sets.files import Places
 from app.tuning_sets.read import DataError, Example, answer_of, instruction_of, iter_examples
@@ -26,6 +27,7 @@ ROWS_AT_ONCE = 500
 _REPORT_S = 0.4
 _CHECK_EVERY = 200
 STOPPED = "This import was stopped before its end."
+_CRASHED = "The import met an error it did not expect; the server's log has the details."
 
 Encoders = Callable[[Sequence[str]], Sequence[Encoder]]
 Watch = Callable[[ImportState, int, int], None]
@@ -109,11 +111,9 @@ def run_import(
         return _give_up(database, set_id, STOPPED)
     except AppError as error:
         return _give_up(database, set_id, str(error))
-    except Exception:  # noqa: BLE001  the page must say that it failed, whatever it was
+    except Exception as error:  # noqa: BLE001  the page must say that it failed, whatever it was
         _log.exception("tuning_set_not_imported", tuning_set=set_id)
-        return _give_up(
-            database, set_id, "The import met an error it did not expect; the server's log has the details."
-        )
+        return _give_up(database, set_id, in_words(error, _CRASHED))
     except BaseException:
         _give_up(database, set_id, STOPPED)
         raise

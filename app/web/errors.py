@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.accounts.access import signed_in
 from app.errors import AppError
+from app.storage import STORAGE_FAILURES, explained
 from app.web.templates import is_htmx, render
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ _TITLES = {
     502: "A model could not answer",
     503: "Not ready yet",
     504: "A model took too long",
+    507: "The server cannot store anything now",
 }
 _SENTENCES = {
     404: "There is nothing at this address, or it is not yours to see.",
@@ -46,6 +48,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    for failure in STORAGE_FAILURES:
+        app.add_exception_handler(failure, _on_storage_error)
 
 
 def error_response(request: Request, error: AppError) -> Response:
@@ -74,6 +78,18 @@ def _on_app_error(request: Request, error: Exception) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", status=error.status, error=str(error))
     return error_response(request, error)
+
+
+def _on_storage_error(request: Request, error: Exception) -> Response:
+    """Say in words what a disk or database could not do; any other mistake stays unforeseen."""
+    if (known := explained(error)) is None:
+        raise error
+    # The error itself quotes what was to be stored.
+    log.error("storage failed", status=known.status, error=known.message, cause=str(getattr(error, "orig", error)))
+    if not hasattr(request.state, "user"):
+        # Who this is could not be read, and the page must not try again.
+        request.state.user = None
+    return error_response(request, known)
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.web.readiness import database_parts, model_parts
+from app.web.readiness import database_parts, disk_parts, model_parts
 from app.web.requests import METRICS
 from app.web.session import home_of
 from app.web.templates import render
@@ -33,9 +33,10 @@ def healthz() -> PlainTextResponse:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """Say per part whether it works; 503 only without a usable database, since stored work needs no model."""
+    """Say per part whether it works; 503 without a database and a disk to store in, but stored work needs no model."""
     state = request.app.state
     stored = await run_in_threadpool(database_parts, state.database)
+    stored |= await run_in_threadpool(disk_parts, state.settings.data_dir, state.database)
     parts = stored | await model_parts(state)
     ready = all(part.ok for part in stored.values())
     body = {"ready": ready, "parts": {name: asdict(part) for name, part in parts.items()}}

@@ -1,8 +1,10 @@
 """Whether the parts of a running server can work: what `/readyz` tells an operator and pages tell a researcher."""
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine as Database
@@ -12,8 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import migrate
 from app.engines.open import Engines
 from app.engines.protocol import CheckpointStatus, Engine, EngineStatus
+from app.storage import FULL, READ_ONLY, explained
 
 STATUS_TIMEOUT_S = 5.0
+# A save writes some pages of 4 KiB to the log of the database.
+_PROBE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,30 @@ def database_parts(database: Database) -> dict[str, Part]:
         return {"database": Part(ok=False, detail="it does not answer"), "migrations": Part(ok=False, detail="unknown")}
     detail = "at head" if current else "behind; run: tuneshift db upgrade"
     return {"database": Part(ok=True, detail="answers"), "migrations": Part(ok=current, detail=detail)}
+
+
+def disk_parts(data_dir: Path, database: Database) -> dict[str, Part]:
+    """Say whether the folder of the data, and that of a database in a file, can be written now."""
+    file = database.url.database if database.dialect.name == "sqlite" else None
+    folders = {data_dir.resolve(), Path(file).resolve().parent if file else data_dir.resolve()}
+    for folder in sorted(folders):
+        try:
+            _write_a_little(folder)
+        except OSError as error:
+            return {"disk": Part(ok=False, detail=_disk_words(error))}
+    return {"disk": Part(ok=True, detail="can be written")}
+
+
+def _write_a_little(folder: Path) -> None:
+    """Write as much as a small judgment needs into a file without a name, which is gone whatever happens."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+        file.flush()
+
+
+def _disk_words(error: OSError) -> str:
+    words = {id(FULL): "full", id(READ_ONLY): "takes no changes"}
+    return words.get(id(explained(error)), f"cannot be written ({error.strerror})")
 
 
 async def model_parts(state: Any) -> dict[str, Part]:

@@ -22,7 +22,7 @@ export function createStatus({ freeze, leave, signIn, compare, passed }) {
       passed();
       leave(data.next);
     },
-    failed: ({ status, retry }) => {
+    failed: ({ status, data, retry }) => {
       line.textContent = "not saved";
       if (status === 401) {
         alert("You have been signed out. Your work is kept here.", [
@@ -34,7 +34,8 @@ export function createStatus({ freeze, leave, signIn, compare, passed }) {
         asked = true;
         return;
       }
-      alert("Not saved: the server cannot be reached. Your work is kept in this browser; please stay on this page.", [
+      const why = data?.error?.message ?? "the server cannot be reached.";
+      alert(`Not saved: ${why} Your work is kept in this browser; please stay on this page.`, [
         action("Try again now", retry),
       ]);
     },

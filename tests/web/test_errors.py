@@ -180,8 +180,8 @@ def test_a_database_that_is_gone_still_leaves_words(app, researcher, tmp_path):
     app.state.database = connect(f"sqlite:///{tmp_path / 'folder.db'}")
     for path in ("/checkpoints", "/nothing"):
         response = researcher.get(path)
-        assert response.status_code == 500
-        assert "The server met an error it did not expect." in response.text
+        assert response.status_code == 507
+        assert "disk failed, so nothing of this was stored." in response.text
 
 
 @pytest.mark.parametrize(

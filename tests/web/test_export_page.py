@@ -165,7 +165,7 @@ def test_a_build_that_fails_says_so_and_can_be_tried_again(researcher, study, fi
     with monkeypatch.context() as patched:
         patched.setattr(build_jobs, "write_bundle", fail)
         soup = build(researcher, page)
-    assert "No space left on device" in soup.select_one("[role=alert]").get_text()
+    assert "The server's disk is full" in soup.select_one("[role=alert]").get_text()
     soup = build(researcher, page)
     assert len(links(soup)) == 1
     assert soup.select_one("[role=alert]") is None

@@ -32,6 +32,7 @@ def test_ready_says_so_per_part_and_names_no_checkpoint(anonymous, scripted_engi
         "parts": {
             "database": {"ok": True, "detail": "answers"},
             "migrations": {"ok": True, "detail": "at head"},
+            "disk": {"ok": True, "detail": "can be written"},
             "registry": {"ok": True, "detail": "3 checkpoints"},
             "engines": {"ok": False, "detail": "2 of 3 checkpoints ready"},
         },
