@@ -14,6 +14,7 @@ from app.accounts.access import signed_in
 from app.errors import AppError
 from app.storage import STORAGE_FAILURES, explained
 from app.web.templates import is_htmx, render
+from models import User
 
 log = structlog.get_logger(__name__)
 
@@ -143,12 +144,20 @@ def _answer(request: Request, *, status: int, message: str, remedy: str = "") ->
     if not is_htmx(request):
         if "session" in request.scope and not hasattr(request.state, "user"):
             # No route matched, so nobody has looked who this is; their way back is in the top bar.
-            request.state.user = signed_in(request)
+            request.state.user = _known(request)
         return render(request, "errors/page.html", status_code=status, title=title, message=message, remedy=remedy)
     response = render(request, "errors/_toast.html", status_code=status, title=title, message=message, remedy=remedy)
     response.headers["HX-Retarget"] = "#toasts"
     response.headers["HX-Reswap"] = "beforeend"
     return response
+
+
+def _known(request: Request) -> User | None:
+    """Load who this is for the top bar; an error page needs nobody when the database cannot tell."""
+    try:
+        return signed_in(request)
+    except STORAGE_FAILURES:
+        return None
 
 
 def _wants_json(request: Request) -> bool:

@@ -178,10 +178,12 @@ def test_people_keep_their_way_back_on_any_error_page(researcher, annotator):
 def test_a_database_that_is_gone_still_leaves_words(app, researcher, tmp_path):
     (tmp_path / "folder.db").mkdir()
     app.state.database = connect(f"sqlite:///{tmp_path / 'folder.db'}")
-    for path in ("/checkpoints", "/nothing"):
-        response = researcher.get(path)
-        assert response.status_code == 507
-        assert "disk failed, so nothing of this was stored." in response.text
+    response = researcher.get("/checkpoints")
+    assert response.status_code == 507
+    assert "disk failed, so nothing of this was stored." in response.text
+    response = researcher.get("/nothing")
+    assert response.status_code == 404
+    assert "There is nothing at this address" in response.text
 
 
 @pytest.mark.parametrize(
