@@ -38,6 +38,7 @@ def serve(
 def run(settings: Settings, *, host: str, port: int) -> None:
     """Upgrade the database and serve until interrupted."""
     from app.main import create_app  # noqa: PLC0415  the other commands start faster without the web stack
+    from app.web.patience import PatientProtocol  # noqa: PLC0415
 
     database = connect(settings.resolved_database_url)
     migrate.upgrade(database)
@@ -49,4 +50,5 @@ def run(settings: Settings, *, host: str, port: int) -> None:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        http=PatientProtocol,
     )

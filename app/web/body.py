@@ -1,4 +1,6 @@
-"""How much a request may carry. Starlette's own limit answers outside our headers and pages, so this one is ours."""
+"""How much a request may carry, and how slowly; Starlette's limit answers outside our pages, so this is ours."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -10,6 +12,11 @@ from app.web.errors import error_response
 from app.web.uploads import UPLOAD_PATHS, too_large
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
+# Time for a body of nothing, and what each further second must have brought: slower than any line people judge over.
+GRACE_S = 30.0
+SLOWEST_BYTES_PER_S = 1_024
+# What is left of the body is not waited for.
+_CLOSE = {"Connection": "close"}
 _TOO_LARGE = "What you sent is larger than the 2 MiB a page accepts."
 
 
@@ -39,15 +46,32 @@ class BodyLimitMiddleware:
             error = too_large(self.max_upload_bytes) if is_upload else BodyTooLargeError(_TOO_LARGE)
             await error_response(Request(scope), error)(scope, receive, send)
             return
-        received = 0
+        await self.app(scope, _Body(receive, limit).receive, send)
 
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                # An HTTPException is what FastAPI lets through while it reads a body.
-                raise HTTPException(413)
-            return message
 
-        await self.app(scope, receive_counted, send)
+class _Body:
+    """A body as it comes in: counted and, until its end, timed; what waits after that waits for the client to leave."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._received, self._waited, self._whole = 0, 0.0, False
+
+    async def receive(self) -> Message:
+        """Wait for the next piece. An HTTPException is what FastAPI lets through while it reads a body."""
+        message = await self._receive() if self._whole else await self._in_time()
+        self._received += len(message.get("body", b""))
+        self._whole = self._whole or not message.get("more_body", False)
+        if self._received > self._limit:
+            raise HTTPException(413, headers=_CLOSE)
+        return message
+
+    async def _in_time(self) -> Message:
+        # Only waiting counts: while what came is written to the disk, the client may be waiting for us.
+        allowed = GRACE_S + self._received / SLOWEST_BYTES_PER_S - self._waited
+        started = asyncio.get_running_loop().time()
+        try:
+            return await asyncio.wait_for(self._receive(), allowed)
+        except TimeoutError as error:
+            raise HTTPException(408, headers=_CLOSE) from error
+        finally:
+            self._waited += asyncio.get_running_loop().time() - started

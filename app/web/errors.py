@@ -26,6 +26,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    408: "That came too slowly",
     409: "Something changed meanwhile",
     410: "No longer valid",
     413: "Too large",
@@ -40,6 +41,7 @@ _TITLES = {
 _SENTENCES = {
     404: "There is nothing at this address, or it is not yours to see.",
     405: "This address does not take that kind of request.",
+    408: "What you sent did not come in time, so nothing of it was kept. Send it again over a better connection.",
     413: "What you sent is larger than the 2 MiB a page accepts.",
 }
 
