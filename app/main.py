@@ -11,7 +11,6 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
 
 from app import migrate
 from app.accounts import routes as accounts
@@ -68,7 +67,7 @@ from app.web.errors import add_error_handlers
 from app.web.headers import HeadersMiddleware
 from app.web.logs import configure_logs
 from app.web.requests import RequestMiddleware, refuse_unstorable
-from app.web.session import cookie_name
+from app.web.session import Sessions, cookie_name
 from app.web.templates import STATIC
 
 log = structlog.get_logger(__name__)
@@ -130,7 +129,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
             Middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes),
             Middleware(CSRFMiddleware, settings=settings),
             Middleware(
-                SessionMiddleware,
+                Sessions,
                 secret_key=secret,
                 session_cookie=cookie_name(settings),
                 max_age=settings.session_days * _SECONDS_PER_DAY,
