@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Request
 from itsdangerous import SignatureExpired, TimestampSigner
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.types import ASGIApp
 
 from app.settings import Settings
 from models import Role, User
@@ -26,8 +27,8 @@ class _Signer(TimestampSigner):
 class Sessions(SessionMiddleware):
     """Sessions that do not end for everybody when the server's clock is put right, or differs between two servers."""
 
-    def __init__(self, *arguments: Any, secret_key: str, **options: Any) -> None:
-        super().__init__(*arguments, secret_key=secret_key, **options)
+    def __init__(self, app: ASGIApp, *, secret_key: str, **options: Any) -> None:
+        super().__init__(app, secret_key=secret_key, **options)
         self.signer = _Signer(secret_key)
 
 
