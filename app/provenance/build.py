@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydivsufsort import divsufsort
 
 from app.provenance.arrays import group, save, save_sorted
-from app.provenance.index import META, VERSION, Encoder, Instance, Progress, index_folder, read_meta
+from app.provenance.index import META, VERSION, Encoder, Instance, Progress, index_folder, read_meta, sums_of
 from app.provenance.subwords import grams_of, rarity
 from app.provenance.words import fold, surfaces, visible, weigh
 
@@ -83,7 +83,7 @@ def build_index(
         read = _read(building, instances, report)
         size = _write(building, *read, encoder, report)
         meta = {"version": VERSION, "sha256": sha256, "encoder": encoder and encoder.fingerprint, **size}
-        (building / META).write_text(json.dumps(meta), encoding="utf-8")
+        (building / META).write_text(json.dumps(meta | {"sums": sums_of(building)}), encoding="utf-8")
         _publish(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -7,7 +7,9 @@
     ensure_index(root, sha256, instances, *, encoder=None, progress=None) -> Index
                                                                open it, or build it first (progress(done, message));
                                                                `instances` is a callable, called only to build
-    open_index(root, sha256, encoder=None) -> Index            raises NotFoundError when it was never built
+    open_index(root, sha256, encoder=None) -> Index            raises NotFoundError when it was never built, and
+                                                               DamagedError when its files are not those that were built
+    open_sound(root, sha256, encoder=None) -> Index | None     None for either; a damaged one is absent from then on
     index.instance(position) -> Instance                       one instance, decoded from disk
     index.find_id(id) -> int | None                            its position in the tuning set
     len(index)                                                 number of instances
@@ -23,6 +25,7 @@ Offsets are Unicode code points of the original text, on both sides: `text[start
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +34,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import NotFoundError
+from app.errors import DamagedError, NotFoundError
 from app.provenance.arrays import Sorted, Strings, load, load_sorted, load_strings
 
 # Raise it when the files change: an index of another version is built again.
 VERSION = 2
 META = "index.json"
+# Larger indexes are compared by the sizes of their files: reading a gigabyte takes seconds.
+_SUMMED_BYTES = 256 * 2**20
+_READ_BYTES = 2**20
 _SORTED, _TEXTS = ("vocabulary", "grams"), ("ids", "instructions", "answers")
 _ARRAYS = (
     *("corpus", "suffixes", "starts", "owners", "firsts", "weights", "counts", "lengths"),
@@ -171,16 +177,53 @@ def is_built(root: Path, sha256: str, encoder: Encoder | None = None) -> bool:
     return read_meta(index_folder(root, sha256, encoder)) is not None
 
 
+def sums_of(folder: Path) -> dict[str, list[int]]:
+    """Return the size and the checksum of each file of an index but its own description."""
+    return {path.name: [path.stat().st_size, _sum(path)] for path in sorted(folder.glob("*.npy"))}
+
+
+def _sum(path: Path) -> int:
+    checked = 0
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            checked = zlib.crc32(piece, checked)
+    return checked
+
+
+def _check(folder: Path, sums: dict[str, list[int]]) -> None:
+    """Compare files with what was built: small ones byte for byte, by their sum, and all by their size."""
+    total = sum(size for size, _ in sums.values())
+    for name, (size, checked) in sums.items():
+        path = folder / name
+        if not path.exists() or path.stat().st_size != size or (total <= _SUMMED_BYTES and _sum(path) != checked):
+            raise DamagedError(f"The index of the tuning set is damaged: {name}.", remedy="It is built anew by itself.")
+
+
 def open_index(root: Path, sha256: str, encoder: Encoder | None = None) -> Index:
-    """Open an index without reading it. Raises NotFoundError when it was not built, or by another version."""
+    """Open an index without reading it. Raises NotFoundError when it was not built, DamagedError when damaged."""
     folder = index_folder(root, sha256, encoder)
     meta = read_meta(folder)
     if meta is None:
         raise NotFoundError(f"The tuning set {sha256[:12]} has no index.", remedy="Build it first.")
-    files: dict[str, Any] = {name: load(folder, name) for name in _ARRAYS}
-    files |= {name: load_sorted(folder, name) for name in _SORTED}
-    files |= {name: load_strings(folder, name) for name in _TEXTS}
+    _check(folder, meta.get("sums", {}))
+    try:
+        files: dict[str, Any] = {name: load(folder, name) for name in _ARRAYS}
+        files |= {name: load_sorted(folder, name) for name in _SORTED}
+        files |= {name: load_strings(folder, name) for name in _TEXTS}
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise DamagedError(f"The index of the tuning set is damaged: {error}.", remedy="Remove it.") from error
     return Index(folder=folder, meta=meta, encoder=encoder, **files)
+
+
+def open_sound(root: Path, sha256: str, encoder: Encoder | None = None) -> Index | None:
+    """Open an index that is there and whole; a damaged one is marked as absent, so that it is built anew."""
+    if not is_built(root, sha256, encoder):
+        return None
+    try:
+        return open_index(root, sha256, encoder)
+    except DamagedError:
+        (index_folder(root, sha256, encoder) / META).unlink(missing_ok=True)
+        return None
 
 
 def ensure_index(
@@ -195,10 +238,11 @@ def ensure_index(
 
     `progress(done, message)` hears of instances read, then of the last steps. Two builders at once are safe: one wins.
     """
-    if not is_built(root, sha256, encoder):
-        from app.provenance.build import build_index  # noqa: PLC0415  the sorter is for those who build
+    if (found := open_sound(root, sha256, encoder)) is not None:
+        return found
+    from app.provenance.build import build_index  # noqa: PLC0415  the sorter is for those who build
 
-        build_index(root, sha256, instances(), encoder=encoder, progress=progress)
+    build_index(root, sha256, instances(), encoder=encoder, progress=progress)
     return open_index(root, sha256, encoder)
 
 

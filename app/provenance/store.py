@@ -17,7 +17,7 @@ from sqlmodel import col, select
 
 from app.db import reading
 from app.errors import NotFoundError
-from app.provenance.index import Encoder, Index, Instance, ensure_index, is_built, open_index
+from app.provenance.index import Encoder, Index, Instance, ensure_index, open_sound
 from app.storage import in_words
 from app.tuning_sets.queries import instance_of
 from models import TuningInstance, TuningSet
@@ -80,8 +80,8 @@ class Indexes:
                 # A failure is told once; whoever looks again starts again.
                 state = self._building[name]
                 return self._building.pop(name) if state.problem else state
-            if is_built(self._root, key.sha256, encoder):
-                return self._open.setdefault(name, open_index(self._root, key.sha256, encoder))
+            if (found := open_sound(self._root, key.sha256, encoder)) is not None:
+                return self._open.setdefault(name, found)
             self._building[name] = waiting = Building(0, key.n)
         if key.n > BUILT_AT_ONCE:
             self._builder.submit(self._build, key, encoder)

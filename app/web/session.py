@@ -27,8 +27,8 @@ class _Signer(TimestampSigner):
 class Sessions(SessionMiddleware):
     """Sessions that do not end for everybody when the server's clock is put right, or differs between two servers."""
 
-    def __init__(self, app: ASGIApp, *, secret_key: str, **options: Any) -> None:
-        super().__init__(app, secret_key=secret_key, **options)
+    def __init__(self, app: ASGIApp, *, secret_key: str, session_cookie: str, max_age: int, https_only: bool) -> None:
+        super().__init__(app, secret_key, session_cookie, max_age, https_only=https_only)
         self.signer = _Signer(secret_key)
 
 

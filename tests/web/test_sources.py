@@ -1,6 +1,7 @@
 """Where a response's words stand in the tuning data: the section, selected words, an instance beside the response."""
 
 import re
+import shutil
 import threading
 import time
 
@@ -252,6 +253,26 @@ def test_an_index_that_cannot_be_built_says_why_and_is_tried_again(researcher, d
     with writing(database) as session:
         add(session, TuningInstance(set_id=moon.id, position=11, instance_id="i11", instruction="?", answer="Salt."))
     assert page(researcher, link, htmx).select_one("[data-span]")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "all gone"])
+def test_a_damaged_index_is_built_anew_while_its_page_waits(researcher, app, response, moon, htmx, damage) -> None:
+    link = f"/responses/{response.id}/sources"
+    sound = said(page(researcher, link, htmx))
+    # A server that starts later opens what this one built.
+    root = app.state.settings.data_dir / "provenance"
+    (folder,) = [found.parent for found in root.glob("*/index.json")]
+    file = folder / "suffixes.npy"
+    raw = file.read_bytes()
+    if damage == "all gone":
+        shutil.rmtree(folder)
+    elif damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(raw[:-3] if damage == "cut" else raw[:-3] + bytes([raw[-3] ^ 0xFF]) + raw[-2:])
+    app.state.indexes = store.Indexes(root, app.state.database)
+    assert said(page(researcher, link, htmx)) == sound
+    assert file.read_bytes() == raw
 
 
 def test_nothing_in_common_is_said_in_words(researcher, database, moon, htmx) -> None:
