@@ -42,6 +42,7 @@ class Writer:
     study_id: str
     cookie: str
     port: int
+    kinds: tuple[str, ...] = ("draft", "submit")
     token: str = ""
     revision: int = 0
     pending: tuple[str, dict] | None = None
@@ -66,7 +67,7 @@ class Writer:
             self.token = self._take(connection)
         if self.pending is None:
             answer = an_answer(base_revision=self.revision, comment=f"revision {self.revision + 1}")
-            self.pending = ("submit" if self.revision % 2 else "draft", answer)
+            self.pending = (self.kinds[self.revision % len(self.kinds)], answer)
         else:
             self.retries += 1
         what, answer = self.pending

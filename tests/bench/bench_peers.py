@@ -1,11 +1,12 @@
 """Saving, side by side: the same clients save answers in Tuneshift, Label Studio and Potato, each as its page does.
 
 Run: python -m tests.bench.bench_peers tuneshift|label-studio|potato [COMMAND] [CLIENTS] [SECONDS]. COMMAND is the
-peer's own command in a virtual environment of its own (`pip install label-studio`, `pip install potato-annotation`).
+peer's own command in a virtual environment of its own (`pip install label-studio`, `pip install potato-annotation`);
+for Tuneshift it may be `drafts`, to save without ever handing out the next item, as the peers do here.
 
 Every client waits for the answer to a save before it sends the next. Then the server is killed with SIGKILL while all
 save, started again, and asked for what it had acknowledged last. Peers are never asked to hand out the next item, which
-Tuneshift does in every second save.
+Tuneshift does in every second save otherwise.
 """
 
 import http.client
@@ -86,8 +87,8 @@ def send_json(connection, path, value, headers):
     return json.loads(text)
 
 
-def tuneshift(folder, port, _command):
-    """Tuneshift on SQLite, as `tuneshift serve` runs it; drafts and submissions in turn."""
+def tuneshift(folder, port, command):
+    """Tuneshift on SQLite, as `tuneshift serve` runs it; drafts and submissions in turn, or `drafts` alone."""
     settings = Settings(_env_file=None, data_dir=folder / "data")
     database = connect(settings.resolved_database_url)
     migrate.upgrade(database)
@@ -95,6 +96,8 @@ def tuneshift(folder, port, _command):
 
     def clients(people):
         writers.extend(make_writers(database, settings, port, people=people))
+        for writer in writers:
+            writer.kinds = ("draft",) if command == "drafts" else writer.kinds
 
         def saver(writer):
             def save(connection, _number):
@@ -111,8 +114,8 @@ def tuneshift(folder, port, _command):
         return [sum((token, key) in kept for token, key, _ in writer.acknowledged) for writer in writers]
 
     environment = servers.environment_of(settings)
-    command = servers.tuneshift("serve", "--port", str(port))
-    return Tool("this checkout", command, environment, "/healthz", clients, stored)
+    serve = servers.tuneshift("serve", "--port", str(port))
+    return Tool(f"this checkout {command}".strip(), serve, environment, "/healthz", clients, stored)
 
 
 def label_studio(folder, port, command):

@@ -8,10 +8,13 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
-from app.compare.readers import MAX_STREAMS_EACH, Readers
+from app.compare.readers import MAX_STREAMS, MAX_STREAMS_EACH, Readers
+from app.db import writing
 from app.errors import TooManyRequestsError
 from app.settings import ROOT
+from models import Role
 from tests.conftest import cookie_for
+from tests.factories import make_user
 from tests.scripted_engine import Script
 from tests.scripted_engine import scripted_engines as build_scripted_engines
 
@@ -95,6 +98,30 @@ def test_case_34_the_whole_server_has_a_cap_too(monkeypatch):
             pytest.fail("a fourth reader was let in")
         assert len(readers) == 3
     assert len(readers) == 0
+
+
+def test_case_34_five_hundred_streams_are_served_the_next_is_refused_and_pages_go_on(
+    server, database, alice, bob, study
+):
+    comparison = started(server, alice)
+    with writing(database) as session:
+        people = [
+            make_user(session, email=f"r{number}@example.org", role=Role.RESEARCHER)
+            for number in range(MAX_STREAMS // MAX_STREAMS_EACH + 1)
+        ]
+    held = [Reader(server, people[number // MAX_STREAMS_EACH], comparison) for number in range(MAX_STREAMS)]
+    assert {reader.status for reader in held} == {200}
+    assert len(server.app.state.readers) == MAX_STREAMS
+    with asking(server, people[-1]) as client:
+        refused = client.get(f"/compare/{comparison}/stream", headers={"Accept": "application/json"})
+        assert refused.status_code == 429
+        assert f"{MAX_STREAMS} streams are open on this server already." in refused.text
+        assert client.get("/explore").status_code == 200
+    with asking(server, bob) as client:
+        assert client.get("/judge").status_code == 200
+    for reader in held:
+        reader.socket.close()
+    assert empty_within(server, CLEANUP_S)
 
 
 def test_case_34_judging_needs_no_stream():
