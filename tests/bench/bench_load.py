@@ -1,7 +1,7 @@
 """Fifty annotators who save once a second for five minutes, beside exports of 200 MB and backups, on one SQLite file.
 
 Run: python -m tests.bench.bench_load [PEOPLE] [SECONDS] [JUDGMENTS]. Every minute somebody downloads the preferences of
-a study of 350,000 judgments (200 MB) and somebody runs `tuneshift db backup`. Fails when p99 is 1 s or more, when
+a study of 500,000 judgments (200 MB) and somebody runs `tuneshift db backup`. Fails when p99 is 1 s or more, when
 anything is refused, or when an export or a backup fails.
 """
 
@@ -29,7 +29,7 @@ from tests.bench.report import emit
 from tests.bench.servers import environment_of, free_port, kill, processor_seconds, start, tuneshift
 from tests.kill9 import make_writers
 
-PEOPLE, SECONDS, JUDGMENTS, EVERY_S = 50, 300, 350_000, 60
+PEOPLE, SECONDS, JUDGMENTS, EVERY_S = 50, 300, 500_000, 60
 
 
 def prepare(settings, judgments):
