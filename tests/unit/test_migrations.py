@@ -1,13 +1,20 @@
 """Migrations keep what is stored: rows written under the first schema are all there under the newest, and back."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from alembic import command
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from app import migrate
 from app.db import connect
+from app.settings import ROOT
+from tests.disks import no_room
 
 NOW = "2026-11-21 10:00:00.000000"
 RUN = {"base_prompt": "plain", "reference_prompt_ids": [7, 8], "engine": "local", "engine_version": "5.19.0"}
@@ -129,3 +136,48 @@ def test_a_study_from_before_keeps_its_ways_and_gets_its_first_guidelines(old):
     assert rows(old, "SELECT questions, comprehension, repeat_items, withdrawal FROM study") == [
         ("{}", "[]", 1, "keep")
     ]
+
+
+def everything(database: Engine) -> dict[str, list[tuple]]:
+    """Return every row of every table."""
+    tables = [name for (name,) in rows(database, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    return {table: sorted(rows(database, f"SELECT * FROM {table}"), key=repr) for table in tables}
+
+
+KILLED = """
+import os, signal, sys
+from sqlalchemy import event
+from app import migrate
+from app.db import connect
+database, left = connect(sys.argv[1]), int(sys.argv[2])
+def count(*_):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+event.listen(database, "before_cursor_execute", count)
+migrate.upgrade(database)
+"""
+
+
+@pytest.mark.parametrize("statements", [10, 40, 90])
+def test_case_37_a_migration_killed_half_way_has_changed_nothing_and_is_done_at_the_next_start(old, statements):
+    before = everything(old)
+    old.dispose()
+    command_line = [sys.executable, "-c", KILLED, str(old.url), str(statements)]
+    done = subprocess.run(command_line, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert everything(old) == before
+    assert rows(old, "SELECT version_num FROM alembic_version") == [("0001",)]
+    migrate.upgrade(old)
+    assert migrate.check(old) == []
+
+
+def test_case_37_a_migration_that_meets_a_full_disk_has_changed_nothing(old):
+    before = everything(old)
+    with no_room(old), pytest.raises(OperationalError, match="full"):
+        migrate.upgrade(old)
+    assert everything(old) == before
+    migrate.upgrade(old)
+    assert migrate.check(old) == []
+    assert rows(old, "SELECT count(*) FROM response") == [(2,)]

@@ -147,6 +147,7 @@ def test_who_does_not_read_is_let_go(impatient, server):
     assert 0 < got < asked * size
 
 
+@pytest.mark.alone
 def test_case_34_two_hundred_clients_that_hang_keep_nobody_waiting(server):
     with ExitStack() as stack, httpx2.Client(base_url=server.url) as others:
         assert others.get("/").status_code == 200
