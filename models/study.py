@@ -81,6 +81,7 @@ class Guideline(SQLModel, table=True):
 class Item(SQLModel, table=True):
     """A prompt of a study, in the order it was given.
 
+    `stratum` is the kind of prompt it is, empty where none was given; results are given for each besides.
     `overlap` is set where an item is wanted more or less often than the study says. Practice and gold items have two
     special arms, of which `expected` is the answer: `better` (that arm), `tie_good` or `tie_bad`; `why` explains it.
     """
@@ -91,6 +92,7 @@ class Item(SQLModel, table=True):
     study_id: str = Field(foreign_key="study.id")
     position: int
     prompt: str
+    stratum: str = Field(default="", max_length=80)
     kind: ItemKind = Field(default=ItemKind.REGULAR, sa_type=checked(ItemKind))
     overlap: int | None = None
     expected: str = Field(default="", max_length=16)

@@ -61,6 +61,7 @@ PREFERENCES = (
         "The rules that exclude it, named as in exclusions.csv, oldest first, separated by semicolons; empty for none.",
     ),
     Column("recognised_guess", "What the annotator believes to have recognised it by, or as; empty otherwise."),
+    Column("stratum", "The kind of prompt it is, as it was given with the prompts; empty for none."),
 )
 
 RATINGS = (

@@ -51,6 +51,7 @@ class Judged(NamedTuple):
     item_id: str
     prompt: str
     expected: str
+    stratum: str
     presentation_id: str
     annotator_id: str
     left_arm_id: str
@@ -130,7 +131,7 @@ def judgments(
     With `answers` the ratings and acceptability are read too. A few judgments are in memory at a time.
     """
     items = session.exec(
-        select(Item.id, Item.prompt, Item.expected)
+        select(Item.id, Item.prompt, Item.expected, Item.stratum)
         .where(Item.study_id == study.id, Item.kind == kind)
         .order_by(col(Item.position), col(Item.id))
         .execution_options(yield_per=_BATCH)

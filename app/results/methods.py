@@ -235,5 +235,12 @@ def _statistics(findings: Findings) -> Iterator[str]:
         f"\N{PLUS-MINUS SIGN}{100 * HALF_WIDTH:.0f} points. What is undefined is said in words and never shown as a "
         "number."
     )
+    if findings.strata:
+        strata = many(len(findings.strata), "stratum", "strata")
+        yield (
+            f"Preference, ratings and marked spans are given for each of {strata} of prompts besides "
+            f"({listed(findings.strata)}), the win rates compared by Cochran's Q. Intervals of strata are not adjusted "
+            "for being many. Strata were given with the prompts, before anything was judged."
+        )
     if not findings.pairs:
         yield "Nothing was judged yet."

@@ -45,6 +45,7 @@ class RowsQuery(BaseModel):
     rated: str = Field("", max_length=200)
     dimension: str = Field("", max_length=80)
     value: int | None = Field(None, ge=1, le=5)
+    stratum: str = Field("", max_length=80)
     excluded: str = Field("", max_length=8)
     page: int = Field(1, ge=1, le=1_000_000)
 
@@ -62,11 +63,15 @@ def results(
     study_id: str,
     pair: _Short = "",
     exclusions: _Short = "with",
+    stratum: _Short = "",
 ) -> Response:
-    """Show what a study found; an htmx request gets the part that changes. `exclusions` is with or without."""
+    """Show what a study found, or what it found in one stratum; an htmx request gets the part that changes.
+
+    `exclusions` is with or without.
+    """
     study = get_study(session, study_id, user)
     stands = _stands(request, session, study, user)
-    reading = _reading(stands, study, pair, exclusions)
+    reading = _reading(stands, study, pair, exclusions, stratum)
     return render(
         request,
         "results/_live.html" if is_htmx(request) else "results/page.html",
@@ -77,6 +82,7 @@ def results(
         pairs=[(pair_key(*one), one) for one in stands.findings.pairs] if stands.findings else [],
         pair=pair,
         exclusions=exclusions,
+        stratum=stratum,
         draw=draw,
         looks=looks_at(session, study),
     )
@@ -91,10 +97,11 @@ def figure_file(
     figure: str,
     pair: _Short = "",
     exclusions: _Short = "with",
+    stratum: _Short = "",
 ) -> Response:
     """Download a figure as SVG, or as the numbers drawn in it."""
     study = get_study(session, study_id, user)
-    reading = _reading(_stands(request, session, study, user), study, pair, exclusions)
+    reading = _reading(_stands(request, session, study, user), study, pair, exclusions, stratum)
     charts = charts_of(parts_of(reading)) if reading else {}
     name, _, format_ = figure.rpartition(".")
     if name not in charts or format_ not in _FORMATS:
@@ -157,7 +164,14 @@ def _stands(request: Request, session: Session, study: Study, user: User) -> Sta
     return stands
 
 
-def _reading(stands: Standing, study: Study, pair: str, exclusions: str) -> Reading | None:
+def _reading(stands: Standing, study: Study, pair: str, exclusions: str, stratum: str) -> Reading | None:
     if stands.findings is None:
         return None
-    return reading_of(stands.findings, study.id, pair=pair, everything=exclusions == "without", titles=titles_of(study))
+    return reading_of(
+        stands.findings,
+        study.id,
+        pair=pair,
+        everything=exclusions == "without",
+        titles=titles_of(study),
+        stratum=stratum,
+    )

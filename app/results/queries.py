@@ -95,6 +95,7 @@ def _preference_row(study: Study, names: Names, judged: Judged, rules: list[str]
         "excluded": bool(rules),
         "exclusion_reason": "; ".join(rules) or None,
         "recognised_guess": judged.recognised_guess,
+        "stratum": judged.stratum,
     }
 
 

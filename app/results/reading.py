@@ -98,7 +98,7 @@ def _judgments_query(study_id: str, kind: ItemKind) -> Any:
 
 def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings]:
     """Read the judgments of regular items, batch after batch, so that their rows are never in memory together."""
-    arms, pids, prompts = _names(session, study.id)
+    arms, pids, prompts, strata = _names(session, study.id)
     rules = excluding(session, study)
     shown: list[str] = []
     texts = {name: TextColumn() for name in (*_TEXTS, "reason", "fine")}
@@ -121,6 +121,7 @@ def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings
         "presentation_id": shown,
         "annotator_pid": texts["person"].whole(pids),
         "prompt": texts["item"].whole(prompts),
+        "stratum": texts["item"].whole(strata),
         "model_left": texts["left"].whole(arms),
         "model_right": texts["right"].whole(arms),
         **said,
@@ -145,15 +146,16 @@ def _append(columns: dict[str, list[Any]], *values: Any) -> None:
         column.append(value)
 
 
-def _names(session: Session, study_id: str) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+def _names(session: Session, study_id: str) -> tuple[dict[str, str], dict[str, str], dict[str, str], dict[str, str]]:
     arms = session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study_id)).all()
     pids = session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study_id)).all()
-    prompts = session.exec(select(Item.id, Item.prompt).where(Item.study_id == study_id)).all()
-    return dict(arms), dict(pids), dict(prompts)
+    items = session.exec(select(Item.id, Item.prompt, Item.stratum).where(Item.study_id == study_id)).all()
+    prompts, strata = {key: prompt for key, prompt, _ in items}, {key: stratum for key, _, stratum in items}
+    return dict(arms), dict(pids), prompts, strata
 
 
 def _gold(session: Session, study: Study) -> Columns:
-    arms, pids, _ = _names(session, study.id)
+    arms, pids, _, _ = _names(session, study.id)
     expected = dict(
         session.exec(select(Item.id, Item.expected).where(Item.study_id == study.id, Item.kind == ItemKind.GOLD)).all()
     )

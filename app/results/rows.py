@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, select
 from app.errors import InvalidInputError
 from app.monitor.excluding import Excluding, excluding
 from app.monitor.exclusions import Given, reasons
+from app.results.report.strata import NONE_GIVEN
 from models import (
     Arm,
     Item,
@@ -62,6 +63,7 @@ class Asked:
     rated: str = ""
     dimension: str = ""
     value: int | None = None
+    stratum: str = ""
     excluded: str = ""
 
 
@@ -159,6 +161,8 @@ def _wanted(session: Session, study: Study, asked: Asked, final: Any) -> list[An
         wanted.append(_answered(asked, arms, final))
     if asked.item:
         wanted.append(shown.item_id == asked.item)
+    if asked.stratum:
+        wanted.append(Item.stratum == ("" if asked.stratum == NONE_GIVEN else asked.stratum))
     return [*wanted, *_by_whom(study, asked, final), *_with(asked, arms, final)]
 
 

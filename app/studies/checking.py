@@ -13,7 +13,7 @@ from app.studies.checking_rows import read_comprehension, read_dimensions, read_
 from app.studies.design import SPECIAL_ARMS, Design, NewArm, every_pair
 from app.studies.forms import LIMITS, SetupForm, pair_value
 from app.studies.questions import EvidenceQuestion, Questions
-from app.studies.rules import BadPromptsError, is_slug, read_prompts, slug_of
+from app.studies.rules import BadPromptsError, is_slug, read_strata, slug_of
 
 MAX_OVERLAP = 100
 MAX_GUIDELINES = 50_000
@@ -119,12 +119,14 @@ def _about(form: SetupForm, bounds: Bounds, found: dict[str, str]) -> Design:
         found["completion_code"] = f"A code has at most 80 characters; this one has {len(code)}."
     if typed["withdrawal"] not in _WITHDRAWAL:
         found["withdrawal"] = "Choose what becomes of the judgments of somebody who withdraws."
+    strata = _prompts(form, bounds, found)
     return Design(
         name=name,
         slug=slug,
         seed=typed["seed"].strip(),
         preset=typed["preset"][:40],
-        prompts=_prompts(form, bounds, found),
+        prompts=None if strata is None else tuple(strata),
+        strata=strata or {},
         guidelines=check_guidelines(typed["guidelines"], found),
         withdrawal=typed["withdrawal"],
         completion_code=code,
@@ -132,15 +134,16 @@ def _about(form: SetupForm, bounds: Bounds, found: dict[str, str]) -> Design:
     )
 
 
-def _prompts(form: SetupForm, bounds: Bounds, found: dict[str, str]) -> tuple[str, ...] | None:
+def _prompts(form: SetupForm, bounds: Bounds, found: dict[str, str]) -> dict[str, str] | None:
+    """Read the prompts typed, each with its stratum; None keeps those stored."""
     text = form.typed["prompts"]
     if not text.strip():
-        return None if form.typed["prompts_kept"] else ()
+        return None if form.typed["prompts_kept"] else {}
     try:
-        return tuple(read_prompts(text, max_chars=bounds.max_prompt_chars))
+        return read_strata(text, max_chars=bounds.max_prompt_chars)
     except BadPromptsError as error:
         found["prompts"] = str(error)
-        return ()
+        return {}
 
 
 def _arms(form: SetupForm, bounds: Bounds, found: dict[str, str]) -> tuple[NewArm, ...]:

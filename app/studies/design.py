@@ -50,7 +50,8 @@ class KnownItem:
 class Design:
     """A whole study. `prompts` None keeps those stored; pairs are of arm names; an empty seed is drawn.
 
-    `sample_n` items, drawn under the seed, are wanted `sample_overlap` times instead of `overlap` times.
+    `strata` has the stratum of each prompt that has one. `sample_n` items, drawn under the seed, are wanted
+    `sample_overlap` times instead of `overlap` times.
     """
 
     name: str = ""
@@ -58,6 +59,7 @@ class Design:
     seed: str = ""
     preset: str = ""
     prompts: tuple[str, ...] | None = ()
+    strata: Mapping[str, str] = field(default_factory=dict)
     arms: tuple[NewArm, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     questions: Questions = field(default_factory=Questions)

@@ -1,7 +1,7 @@
 """Store a design as a draft, new or changed. What did not change keeps its rows, and so its responses."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlmodel import Session, col, delete, select
 
@@ -46,7 +46,7 @@ def save_draft(session: Session, design: Design, *, user_id: str, study: Study |
     arms = _put_arms(session, study, design.arms)
     _put_pairs(session, study, design.pairs, arms)
     if design.prompts is not None:
-        put_prompts(session, study, design.prompts)
+        put_prompts(session, study, design.prompts, design.strata)
     put_known_items(session, study, design.known_items, user_id=user_id)
     draw_overlaps(session, study, n=design.sample_n, overlap=design.sample_overlap)
     forget_flags(session, study)
@@ -121,11 +121,18 @@ def regular_items(session: Session, study: Study) -> list[Item]:
     return list(session.exec(query.order_by(col(Item.position))))
 
 
-def put_prompts(session: Session, study: Study, prompts: Sequence[str]) -> None:
-    """Make these the study's prompts, in this order; one that was there keeps its responses."""
+def put_prompts(session: Session, study: Study, prompts: Sequence[str], strata: Mapping[str, str]) -> None:
+    """Make these the study's prompts, in this order and these strata; one that was there keeps its responses."""
     stored = {item.prompt: item for item in regular_items(session, study)}
-    if list(stored) == list(prompts):
-        return
+    if list(stored) != list(prompts):
+        stored = _arrange(session, study, prompts, stored)
+    for prompt, item in stored.items():
+        item.stratum = strata.get(prompt, "")
+        session.add(item)
+    session.flush()
+
+
+def _arrange(session: Session, study: Study, prompts: Sequence[str], stored: Mapping[str, Item]) -> dict[str, Item]:
     wanted = set(prompts)
     for gone in [item for prompt, item in stored.items() if prompt not in wanted]:
         _forget_answers(session, item_id=gone.id)
@@ -137,13 +144,16 @@ def put_prompts(session: Session, study: Study, prompts: Sequence[str]) -> None:
         item.position = -at
         session.add(item)
     session.flush()
+    arranged = {}
     for at, prompt in enumerate(prompts, start=1):
         item = stored.get(prompt) or Item(study_id=study.id, position=at, prompt=prompt)
         item.position = at
         session.add(item)
+        arranged[prompt] = item
     for at, item in enumerate(special, start=len(prompts) + 1):
         item.position = at
     session.flush()
+    return arranged
 
 
 def draw_overlaps(session: Session, study: Study, *, n: int, overlap: int) -> None:

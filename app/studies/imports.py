@@ -11,7 +11,7 @@ from app.studies.forms import LIMITS
 from app.studies.given import add_given
 from app.studies.read_files import FinishedFile, read_finished, read_known
 from app.studies.records import BadFileError, decoded
-from app.studies.rules import MAX_PROMPTS, BadRowsError, read_prompts
+from app.studies.rules import MAX_PROMPTS, BadRowsError, read_strata
 from app.studies.stored import design_of
 from models import Arm, Item, ItemResponse, Study, StudyEvent, StudyState
 
@@ -80,12 +80,16 @@ def last_import(session: Session, study: Study) -> str:
 
 
 def _prompts(session: Session, study: Study, design: Design, text: str, *, max_chars: int, user_id: str) -> str:
-    prompts = tuple(read_prompts(text, max_chars=max_chars))
-    if prompts == design.prompts:
+    strata = read_strata(text, max_chars=max_chars)
+    prompts, known = tuple(strata), {prompt: stratum for prompt, stratum in strata.items() if stratum}
+    if prompts == design.prompts and known == design.strata:
         return f"These {len(prompts)} prompts were there already; nothing changed."
     _refuse_clash(prompts, design)
-    save_draft(session, replace(design, prompts=prompts), user_id=user_id, study=study)
-    return f"{len(prompts)} prompts imported."
+    save_draft(session, replace(design, prompts=prompts, strata=known), user_id=user_id, study=study)
+    if not known:
+        return f"{len(prompts)} prompts imported."
+    several = len(set(known.values()))
+    return f"{len(prompts)} prompts imported, in {several} {'stratum' if several == 1 else 'strata'}."
 
 
 def _refuse_clash(prompts: tuple[str, ...], design: Design) -> None:
@@ -116,7 +120,7 @@ def _responses(
         raise BadFileError([f"With these there are more than {LIMITS['arm']} arms."])
     if not design.prompts:
         _refuse_clash(read.prompts, design)
-        put_prompts(session, study, read.prompts)
+        put_prompts(session, study, read.prompts, read.strata)
     arms = (*design.arms, *(NewArm(name, "", {}) for name in names))
     wider = _pairs(design, [arm.name for arm in arms])
     save_draft(session, replace(design, prompts=None, arms=arms, pairs=wider), user_id=user_id, study=study)

@@ -1,13 +1,13 @@
 """What a file of finished responses, or of practice and gold items, says. Pure; every refusal names its row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.studies.checking_rows import MAX_TEXT, known_problem
 from app.studies.design import SPECIAL_ARMS, KnownItem
 from app.studies.forms import LIMITS
 from app.studies.records import BadFileError, Record, read_records
-from app.studies.rules import text_problem
+from app.studies.rules import stratum_of, stratum_problem, text_problem, too_many_strata
 
 _PROMPT, _RESPONSE, _MODEL = ("prompt", "instruction"), ("response", "output"), ("model", "generator")
 _KNOWN = {"kind": "", "prompt": "", "better": "", "worse": "", "expected": "better", "why": ""}
@@ -23,11 +23,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class FinishedFile:
-    """What a file answers: per arm; `unasked` rows answer no prompt of the study and are left out."""
+    """What a file answers: per arm; `unasked` rows answer no prompt of the study and are left out.
+
+    `strata` are those of the file's own prompts that have one.
+    """
 
     arms: tuple[Finished, ...]
     prompts: tuple[str, ...]
     unasked: int
+    strata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_finished(text: str, *, arm: str, prompts: Sequence[str], max_chars: int) -> FinishedFile:
@@ -40,10 +44,10 @@ def read_finished(text: str, *, arm: str, prompts: Sequence[str], max_chars: int
     known = {_plain(prompt): prompt for prompt in prompts}
     found: dict[str, dict[str, str]] = {}
     rows: dict[tuple[str, str], int] = {}
-    unasked = 0
+    unasked, strata = 0, dict[str, str]()
     for record in read_records(text):
         prompt, response, model = (_field(record, names) for names in (_PROMPT, _RESPONSE, _MODEL))
-        problem = _finished_problem(prompt, response, model, max_chars)
+        problem = _finished_problem(prompt, response, model, max_chars) or stratum_problem(stratum_of(record.fields))
         if problem:
             problems.append(f"Row {record.row} {problem}.")
             continue
@@ -56,13 +60,17 @@ def read_finished(text: str, *, arm: str, prompts: Sequence[str], max_chars: int
             problems.append(f"Row {record.row} answers the same prompt as row {rows[place]}.")
             continue
         rows[place] = record.row
-        found.setdefault(place[0], {})[known.setdefault(_plain(asked), asked)] = str(response)
+        spelt = known.setdefault(_plain(asked), asked)
+        found.setdefault(place[0], {})[spelt] = str(response)
+        if not prompts:
+            strata.setdefault(spelt, str(stratum_of(record.fields) or "").strip())
     if not problems and not found:
         problems.append("No row answers a prompt of this study. Prompts are matched as written, but for outer blanks.")
     arms = _arms(found, arm, problems)
+    problems += too_many_strata(strata)
     if problems:
         raise BadFileError(problems)
-    return FinishedFile(arms, tuple(known.values()), unasked)
+    return FinishedFile(arms, tuple(known.values()), unasked, strata)
 
 
 def finished_of(answers: Mapping[str, Mapping[str, str]]) -> FinishedFile:

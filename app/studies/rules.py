@@ -4,11 +4,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_PROMPTS = 10_000
 MAX_ERRORS_SHOWN = 8
+MAX_STRATA = 40
+MAX_STRATUM_CHARS = 80
+# What results call the prompts that have no stratum where others have one.
+NO_STRATUM = "(none)"
+_STRATUM = ("stratum", "category")
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -34,30 +39,66 @@ class BadPromptsError(BadRowsError):
 class _Row:
     number: int
     prompt: object
+    stratum: object = None
 
 
 def read_prompts(text: str, *, max_chars: int) -> list[str]:
+    """Read prompts as `read_strata` does, without their strata."""
+    return list(read_strata(text, max_chars=max_chars))
+
+
+def read_strata(text: str, *, max_chars: int) -> dict[str, str]:
     """Read prompts from JSON Lines (`{"prompt": …}`), CSV with a `prompt` column, or one per line; blanks are skipped.
 
-    Raises BadPromptsError naming every row that is empty, too long, no text, or a repetition.
+    Returns the stratum of each, from `stratum` or else `category`; empty where there is none. Raises BadPromptsError
+    naming every row that is empty, too long, no text, or a repetition.
     """
     if "\n" not in text:
         text = text.replace("\r", "\n")
     problems: list[str] = []
     seen: dict[str, int] = {}
+    strata: dict[str, str] = {}
     for row in _reader(text)(text, problems):
-        problem = _problem(row, seen, max_chars)
+        problem = _problem(row, seen, max_chars) or stratum_problem(row.stratum)
         if problem:
             problems.append(f"Row {row.number} {problem}.")
         else:
             seen[str(row.prompt)] = row.number
+            strata[str(row.prompt)] = str(row.stratum or "").strip()
     if not problems and not seen:
         problems.append("There are no prompts. Paste at least one.")
     if len(seen) > MAX_PROMPTS:
         problems.append(f"There are {len(seen)} prompts; a study takes at most {MAX_PROMPTS}.")
+    problems += too_many_strata(strata)
     if problems:
         raise BadPromptsError(problems)
-    return list(seen)
+    return strata
+
+
+def stratum_of(fields: Mapping[str, object]) -> object:
+    """Return what a record says its stratum is; None where it says nothing."""
+    return next((fields[name] for name in _STRATUM if fields.get(name)), None)
+
+
+def stratum_problem(stratum: object) -> str:
+    """Say what is wrong with a prompt's stratum, as the end of a sentence; nothing when it is right or missing."""
+    if stratum is None or (isinstance(stratum, str) and not stratum.strip()):
+        return ""
+    if not isinstance(stratum, str):
+        return "has something that is no text under `stratum`"
+    problem = text_problem(stratum.strip(), MAX_STRATUM_CHARS)
+    if stratum.strip() == NO_STRATUM:
+        problem = "is what results call having none"
+    return f"has a stratum that {problem}" if problem else ""
+
+
+def too_many_strata(strata: Mapping[str, str]) -> list[str]:
+    """Complain where there are more strata than results can be given for."""
+    several = len(set(strata.values()))
+    if several <= MAX_STRATA:
+        return []
+    sentence = f"There are {several} strata; a study takes at most {MAX_STRATA}. Merge some, or leave the column out."
+    return [sentence]
 
 
 def _problem(row: _Row, seen: dict[str, int], max_chars: int) -> str:
@@ -100,7 +141,8 @@ def _json_lines(text: str, problems: list[str]) -> Iterator[_Row]:
         except (ValueError, RecursionError) as error:
             problems.append(f"Row {number} is not JSON: {error}.")
             continue
-        yield _Row(number, record.get("prompt") if isinstance(record, dict) else None)
+        fields = record if isinstance(record, dict) else {}
+        yield _Row(number, fields.get("prompt"), stratum_of(fields))
 
 
 def _csv(text: str, problems: list[str]) -> Iterator[_Row]:
@@ -108,7 +150,7 @@ def _csv(text: str, problems: list[str]) -> Iterator[_Row]:
     try:
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         for number, record in enumerate(reader, start=2):
-            yield _Row(number, record["prompt"])
+            yield _Row(number, record["prompt"], stratum_of(record))
     except csv.Error as error:
         problems.append(f"The CSV breaks off after line {reader.line_num}: {error}.")
 
@@ -119,15 +161,20 @@ def _plain(text: str, _problems: list[str]) -> Iterator[_Row]:
             yield _Row(number, line.strip())
 
 
-def prompts_text(prompts: Sequence[str]) -> str:
-    """Write prompts so that `read_prompts` gives them back: one per line, or as JSON Lines where one has several."""
+def prompts_text(prompts: Sequence[str], strata: Mapping[str, str] | None = None) -> str:
+    """Write prompts so that `read_strata` gives them back.
+
+    That is one per line, or JSON Lines where one has several lines or a stratum.
+    """
     plain = "\n".join(prompts)
+    known = {prompt: stratum for prompt, stratum in (strata or {}).items() if stratum}
     try:
-        if tuple(read_prompts(plain, max_chars=len(plain) + 1)) == tuple(prompts):
+        if not known and tuple(read_prompts(plain, max_chars=len(plain) + 1)) == tuple(prompts):
             return plain
     except BadPromptsError:
         pass
-    return "\n".join(json.dumps({"prompt": prompt}, ensure_ascii=False) for prompt in prompts)
+    rows = ({"prompt": one} | ({"stratum": known[one]} if one in known else {}) for one in prompts)
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
 def slug_of(name: str) -> str:

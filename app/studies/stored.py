@@ -28,6 +28,7 @@ def design_of(session: Session, study: Study) -> Design:
         seed=study.seed,
         preset=study.preset,
         prompts=tuple(item.prompt for item in items),
+        strata={item.prompt: item.stratum for item in items if item.stratum},
         arms=arms_of(session, study),
         pairs=pairs_of(session, study),
         questions=read_questions(study.questions),
@@ -92,7 +93,7 @@ def aware(moment: datetime | None) -> datetime | None:
 
 def form_of(design: Design, start: SetupForm, *, study_id: str = "") -> SetupForm:
     """Fill the set-up form with a design."""
-    prompts = prompts_text(design.prompts or ()) if design.prompts else ""
+    prompts = prompts_text(design.prompts or (), design.strata) if design.prompts else ""
     long = len(prompts) > _SHOWN_CHARS
     questions, evidence = design.questions, design.questions.evidence
     form = start.with_typed(

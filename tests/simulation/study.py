@@ -34,9 +34,13 @@ def build_study(
     questions: Questions | None = None,
     seed: str = "seed-1",
     slug: str = "simulated",
+    strata: Sequence[str] = (),
     **over: Any,
 ) -> Study:
-    """Add an open study of `items` prompts, every pair of `arms`, and a response of about `words[arm]` words each."""
+    """Add an open study of `items` prompts, every pair of `arms`, and a response of about `words[arm]` words each.
+
+    `strata` take turns.
+    """
     values: dict[str, Any] = {
         "id": opaque("study", seed, slug),
         "slug": slug,
@@ -65,8 +69,8 @@ def build_study(
             for pair in pairs
         ),
     )
-    add_rows(session, Item, (_item(study, position) for position in range(1, items + 1)))
-    asked = [(_item(study, position), key) for position in range(1, items + 1) for key in names]
+    add_rows(session, Item, (_item(study, position, strata) for position in range(1, items + 1)))
+    asked = [(_item(study, position, strata), key) for position in range(1, items + 1) for key in names]
     lengths = words or {}
     add_rows(
         session, Response, (_response(study, item, names[key], lengths.get(names[key], 30)) for item, key in asked)
@@ -103,9 +107,11 @@ def add_rows(session: Session, table: Any, rows: Iterator[dict[str, Any]]) -> No
         session.execute(insert(table), chunk)
 
 
-def _item(study: Study, position: int) -> dict[str, Any]:
+def _item(study: Study, position: int, strata: Sequence[str]) -> dict[str, Any]:
     key = opaque("item", study.id, position)
-    return {"id": key, "study_id": study.id, "position": position, "prompt": f"Question {position}: why?"}
+    stratum = strata[position % len(strata)] if strata else ""
+    prompt = f"Question {position}: why?"
+    return {"id": key, "study_id": study.id, "position": position, "prompt": prompt, "stratum": stratum}
 
 
 def _response(study: Study, item: dict[str, Any], arm: str, words: int) -> dict[str, Any]:

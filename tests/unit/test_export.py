@@ -93,7 +93,7 @@ CONTRACT = {
     "preferences.csv": "study_id study_version item_id presentation_id annotator_pid prompt model_left model_right "
     "response_left_sha256 response_right_sha256 side_order_key preference_raw preference_model strength revision "
     "first_preference created_at submitted_at active_ms wall_ms skipped skip_reason flagged comment recognised_model "
-    "guideline_version app_version excluded exclusion_reason recognised_guess",
+    "guideline_version app_version excluded exclusion_reason recognised_guess stratum",
     "ratings.csv": "presentation_id annotator_pid item_id side model dimension value",
     "hallucinations.jsonl": "presentation_id annotator_pid item_id side model start end quote prefix suffix type "
     "severity causal evidence_instance_id evidence_is_decoy note shift",

@@ -17,7 +17,7 @@ def judgment(number, item, pid, said, *, left="lft", right="sft", **over):
         "item_id": item, "presentation_id": f"p{number}", "annotator_pid": pid, "prompt": f"Prompt {item}",
         "model_left": left, "model_right": right, "preference_raw": said, "strength": None, "first_preference": said,
         "active_ms": 1000 * number, "recognised_model": False, "guideline_version": 1, "excluded": False,
-        "exclusion_reason": None, "recognised_guess": "",
+        "exclusion_reason": None, "recognised_guess": "", "stratum": "",
     }  # fmt: skip
     return values | over
 

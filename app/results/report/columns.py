@@ -46,6 +46,7 @@ USED: dict[str, dict[str, Kind]] = {
         "excluded": _boolean,
         "exclusion_reason": _text,
         "recognised_guess": _text,
+        "stratum": _text,
     },
     "ratings": {"presentation_id": _text, "side": _text, "dimension": _text, "value": _whole},
     "hallucinations": {

@@ -21,7 +21,7 @@ def dimensions(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
             _arm(numbers, f"dimensions.{part(name)}.{part(arm)}", tables, rated, at)
         for pair in pairs:
             _pair(numbers, f"dimensions.{part(name)}.{pair.key}", rated, pair)
-    _holm(numbers)
+    holm(numbers)
     return numbers
 
 
@@ -62,8 +62,11 @@ def _wilcoxon(numbers: Numbers, prefix: str, one: PairedRatings) -> None:
     numbers[f"{prefix}.zeros"] = count(test.zeros)
 
 
-def _holm(numbers: Numbers) -> None:
-    """Adjust the p values for being several (Holm 1979): the smallest by their number, and so on, never falling."""
+def holm(numbers: Numbers) -> None:
+    """Adjust the p values of all Wilcoxon tests among some numbers for being several (Holm 1979).
+
+    The smallest is multiplied by their number, and so on, never falling.
+    """
     tests = [
         (one.value, name) for name, one in numbers.items() if name.endswith(".wilcoxon.p") and one.value is not None
     ]

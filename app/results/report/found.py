@@ -11,11 +11,23 @@ from app.results.report.pairs import Pair, Section, pairs_of
 from app.results.report.preference import preference
 from app.results.report.quality import quality
 from app.results.report.shifted import shifted
+from app.results.report.strata import strata, strata_of
 from app.results.report.strengths import strengths
 from app.results.report.tables import Tables
 from app.results.report.values import Flat, Number, Numbers, count, flat
 
-SECTIONS: tuple[Section, ...] = (preference, strengths, dimensions, hallucination, causal, shifted, agreement, quality)
+SECTIONS: tuple[Section, ...] = (
+    preference,
+    strengths,
+    dimensions,
+    hallucination,
+    causal,
+    shifted,
+    agreement,
+    quality,
+    strata,
+)
+_ABOUT = ("arms", "pairs", "dimensions", "types", "annotators", "rules", "strata")
 ALL = "all."
 
 
@@ -32,6 +44,7 @@ class Findings:
     types: tuple[str, ...]
     annotators: tuple[str, ...]
     rules: tuple[str, ...]
+    strata: tuple[str, ...]
     numbers: Numbers
 
     def flat(self) -> Flat:
@@ -41,7 +54,7 @@ class Findings:
     def to_json(self) -> dict[str, Any]:
         """Write the findings as plain values that `from_json` reads back."""
         kept = {name: [one.value, one.low, one.high, one.n, one.reason] for name, one in self.numbers.items()}
-        about = {name: getattr(self, name) for name in ("arms", "pairs", "dimensions", "types", "annotators", "rules")}
+        about = {name: getattr(self, name) for name in _ABOUT}
         return {**about, "numbers": kept}
 
 
@@ -54,6 +67,8 @@ def from_json(value: dict[str, Any]) -> Findings:
         types=tuple(value["types"]),
         annotators=tuple(value["annotators"]),
         rules=tuple(value["rules"]),
+        # What an older version kept is read until it is computed anew.
+        strata=tuple(value.get("strata", ())),
         numbers={name: Number(*one) for name, one in value["numbers"].items()},
     )
 
@@ -75,6 +90,7 @@ def found(tables: Tables) -> Findings:
         types=tables.spans.type.names,
         annotators=tables.judgments.annotator.names,
         rules=tuple(rule.name for rule in tables.rules),
+        strata=strata_of(tables),
         numbers=numbers,
     )
 

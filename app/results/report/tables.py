@@ -41,6 +41,7 @@ class Judgments:
     excluded: Bools
     reason: Coded
     guess: Coded
+    stratum: Coded
 
     def __len__(self) -> int:
         """Count the judgments."""
@@ -59,7 +60,7 @@ class Judgments:
         return Judgments(presentation=tuple(self.presentation[at] for at in rows), **texts, **plain)
 
 
-_CODED = ("item", "annotator", "prompt", "left", "right", "reason", "guess")
+_CODED = ("item", "annotator", "prompt", "left", "right", "reason", "guess", "stratum")
 _PLAIN = ("outcome", "first_outcome", "strength", "active_ms", "recognised", "guideline", "excluded")
 
 
@@ -276,6 +277,7 @@ def _judgments(columns: Columns) -> Judgments:
         excluded=_flags(columns["excluded"])[order],
         reason=coded(columns["exclusion_reason"]).take(order),
         guess=coded(columns["recognised_guess"]).take(order),
+        stratum=coded(columns["stratum"]).take(order),
     )
 
 

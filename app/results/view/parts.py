@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from app.results.charts import Chart, Dot
 from app.results.report.found import ALL, Findings
+from app.results.report.strata import prefix_of
 from app.results.report.values import Number, part
 
 MINUS = "\N{MINUS SIGN}"
@@ -59,7 +60,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Findings as somebody asked to read them: which pairs, with or without exclusions, and where rows are found."""
+    """Findings as somebody asked to read them: which pairs, with or without exclusions, and where rows are found.
+
+    With a `stratum` numbers are those of its prompts alone.
+    """
 
     findings: Findings
     study_id: str
@@ -67,6 +71,7 @@ class Reading:
     everything: bool = False
     base: str = ""
     titles: dict[str, str] = field(default_factory=dict)
+    stratum: str = ""
 
     def get(self, key: str) -> Number:
         """Return a number by key; of all judgments where exclusions are switched off."""
@@ -74,6 +79,7 @@ class Reading:
 
     def key(self, key: str) -> str:
         """Spell the key of a number as results.json has it."""
+        key = f"{prefix_of(self.stratum)}{key}" if self.stratum else key
         whole = f"{ALL}{key}"
         return whole if self.everything and whole in self.findings.numbers else key
 
@@ -83,7 +89,7 @@ class Reading:
 
     def rows(self, **asked: str) -> str:
         """Address the judgments that a number rests on."""
-        query = {name: value for name, value in asked.items() if value}
+        query = {name: value for name, value in ({"stratum": self.stratum} | asked).items() if value}
         if not self.everything:
             query["excluded"] = "no"
         return f"{self.base}/studies/{self.study_id}/results/judgments?{urlencode(query)}"

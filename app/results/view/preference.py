@@ -23,7 +23,10 @@ def preference_part(reading: Reading) -> Part:
     """Lay out who was preferred, pair by pair."""
     named = [(first, second, pair_key(first, second)) for first, second in reading.pairs]
     blocks = [_counts(reading, named), _bars(reading, named), _rates(reading, named)]
-    blocks += [_figure(reading, named), beside(reading), _strength(reading, named)]
+    blocks.append(_figure(reading, named))
+    if not reading.stratum:
+        blocks.append(beside(reading))
+    blocks.append(_strength(reading, named))
     lead = (
         "Each pair is read from its first arm: above 50 %, the first arm was preferred more often. The interval shown "
         "is the wider of two bootstraps, over prompts and over annotators. Wilson's stands beside them: it takes "
