@@ -47,13 +47,16 @@ def texts_of(session: Session, study_id: str) -> dict[tuple[str, str], Text]:
     """Describe every response of a regular item, by item id and arm."""
     scored = scored_of(session, study_id)
     return {
-        (item, arm): _text(length, ids, scored.get(key)) for item, arm, key, length, ids in _rows(session, study_id)
+        (item, arm): _text(checkpoint, length, ids, scored.get(key))
+        for item, arm, key, checkpoint, length, ids in _rows(session, study_id)
     }
 
 
 def _rows(session: Session, study_id: str) -> Iterator[Any]:
     query = (
-        select(Item.id, Arm.name, Response.id, func.length(Response.text), Response.token_ids)  # type: ignore[call-overload]
+        select(  # type: ignore[call-overload]
+            Item.id, Arm.name, Response.id, Response.checkpoint, func.length(Response.text), Response.token_ids
+        )
         .join(ItemResponse, col(ItemResponse.response_id) == col(Response.id))
         .join(Item, col(Item.id) == col(ItemResponse.item_id))
         .join(Arm, col(Arm.id) == col(ItemResponse.arm_id))
@@ -62,9 +65,9 @@ def _rows(session: Session, study_id: str) -> Iterator[Any]:
     yield from session.exec(query)
 
 
-def _text(length: int, token_ids: list[int], scored: Scored | None) -> Text:
+def _text(checkpoint: str, length: int, token_ids: list[int], scored: Scored | None) -> Text:
     if scored is None:
-        return Text(length, len(token_ids) or None)
+        return Text(length, len(token_ids) or None, checkpoint=checkpoint)
     # Tokens that were never scored are not counted.
     n = min(len(scored.lengths), len(scored.classes))
     return Text(
@@ -72,4 +75,5 @@ def _text(length: int, token_ids: list[int], scored: Scored | None) -> Text:
         tokens=len(token_ids) or None,
         lengths=np.asarray(scored.lengths[:n], np.int64),
         classes=np.asarray([_PLACES[kind] for kind in scored.classes[:n]], np.int8),
+        checkpoint=checkpoint,
     )

@@ -145,12 +145,19 @@ def duplicates(
 
 
 def blinding_index(
-    verdicts: ArrayLike, annotators: ArrayLike, *, arms: int = 2, draws: int = DRAWS, seed: int = SEED
+    verdicts: ArrayLike,
+    annotators: ArrayLike,
+    *,
+    arms: int = 2,
+    shown: ArrayLike = 1,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> Blinding:
     """Give Bang's blinding index of one arm (Bang, Ni and Davis 2004).
 
-    `verdicts` are 1 for a right guess, -1 for a wrong one, 0 for "cannot tell". With more than two arms to guess from,
-    a wrong guess counts -1 / (arms - 1), so that guessing by chance still gives 0.
+    `verdicts` are 1 for a right guess, -1 for a wrong one, 0 for none. Where `shown` of the `arms` would have made a
+    guess right, a wrong one counts -shown / (arms - shown), so that guessing by chance still gives 0. Raises ValueError
+    for a guess that could not have been wrong.
     """
     column = numbers("verdicts", verdicts)
     bad = np.flatnonzero(~np.isin(column, (-1, 0, 1)))
@@ -160,21 +167,28 @@ def blinding_index(
         raise ValueError(f"arms is {arms}; there is nothing to tell apart.")
     n = len(column)
     people = labels("annotators", annotators, n)
+    many = np.broadcast_to(np.asarray(shown, np.int64), (n,))
+    certain = np.flatnonzero((column != 0) & ((many < 1) | (many >= arms)))
+    if certain.size:
+        raise ValueError(
+            f"row {certain[0]}: {many[certain[0]]} of {arms} arms make the guess right; none can be wrong."
+        )
     right, wrong = int((column == 1).sum()), int((column == -1).sum())
     counts = right, wrong, n - right - wrong
     if not n:
         none = undefined("no data")
         return Blinding(*counts, none, none, none)
-    worth = 1 / (arms - 1)
-    value = (right - worth * wrong) / n
-    spread = (right + worth**2 * wrong) / n - value**2
+    ways, missed = np.unique(many[column == -1], return_counts=True)
+    worth = ways / (arms - ways)
+    value = (right - float(worth @ missed)) / n
+    spread = (right + float(worth**2 @ missed)) / n - value**2
     if spread <= 0:
-        same = "could tell nothing" if not right and not wrong else "guessed alike"
-        alone = bare(value, n, f"all {n:,} {same}: the index has no variation")
+        same = f"none of {n:,} names an arm" if not right and not wrong else f"all {n:,} guessed alike"
+        alone = bare(value, n, f"{same}: the index has no variation")
     else:
         half = _Z * float(np.sqrt(spread / n))
         alone = Estimate(value, max(-1.0, value - half), min(1.0, value + half), n)
-    points = np.where(column == -1, -worth, column)
+    points = np.where(column == -1, -many / np.maximum(1, arms - many), column)
     drawn = cluster_interval((points, np.ones(n)), people, ratio, unit=ANNOTATOR, draws=draws, seed=seed)
     return Blinding(*counts, alone, drawn, wider(alone, drawn))
 

@@ -26,7 +26,7 @@ def judgment(number, item, pid, said, *, left="lft", right="sft", **over):
 PREFERENCES = [
     judgment(1, "i1", "a1", "left", strength=3),
     judgment(2, "i1", "a2", "left", strength=1),
-    judgment(3, "i1", "a3", "tie_good", recognised_model=True, recognised_guess="surely LFT"),
+    judgment(3, "i1", "a3", "tie_good", recognised_model=True, recognised_guess="A is surely LFT"),
     judgment(4, "i2", "a1", "right", strength=2),
     judgment(5, "i2", "a2", "right", left="sft", right="lft", strength=2, first_preference="left"),
     judgment(6, "i2", "a4", "left", left="sft", right="lft", strength=1),
@@ -151,7 +151,7 @@ def test_position(numbers):
 
 
 def test_blinding(numbers):
-    # One of six named an arm that was shown, nobody a wrong one: (1 - 0) / 6.
+    # One of six named the arm that stood left, nobody a wrong one: (1 - 0) / 6.
     assert value(numbers, "quality.lft~sft.blinding") == pytest.approx(1 / 6)
     assert value(numbers, "quality.lft~sft.recognised") == pytest.approx(1 / 6)
     # Without that tie: 3 of 5.

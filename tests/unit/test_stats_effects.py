@@ -141,7 +141,7 @@ def test_blinding_by_chance_is_zero_for_any_number_of_arms():
     found = blinding_index([1, -1, -1] * 20, np.arange(60), arms=3)
     assert found.index.value == pytest.approx(0, abs=1e-12)
     assert blinding_index([1] * 5, np.arange(5)).index.reason == "all 5 guessed alike: the index has no variation"
-    assert "could tell nothing" in blinding_index([0] * 5, np.arange(5)).shown.reason
+    assert "none of 5 names an arm" in blinding_index([0] * 5, np.arange(5)).shown.reason
     assert blinding_index([], []).shown.reason == "no data"
     with pytest.raises(ValueError, match="verdicts is 2 in row 0"):
         blinding_index([2], [0])

@@ -72,9 +72,9 @@ def _by_response(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str]
 
 
 def _text(row: Mapping[str, Any], trace: Mapping[str, Any] | None) -> Text:
-    characters, tokens = len(row["text"]), row["tokens"] or None
+    characters, tokens, checkpoint = len(row["text"]), row["tokens"] or None, row["checkpoint"] or ""
     if trace is None:
-        return Text(characters, tokens)
+        return Text(characters, tokens, checkpoint=checkpoint)
     n = min(len(trace["text_lengths"]), len(trace["classes"]))
     places = {name: at for at, name in enumerate(SHIFT_CLASSES)}
     return Text(
@@ -82,4 +82,5 @@ def _text(row: Mapping[str, Any], trace: Mapping[str, Any] | None) -> Text:
         tokens=tokens,
         lengths=np.asarray(trace["text_lengths"][:n], np.int64),
         classes=np.asarray([places[name] for name in trace["classes"][:n]], np.int8),
+        checkpoint=checkpoint,
     )

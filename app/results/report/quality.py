@@ -1,11 +1,10 @@
 """What else may lie behind a preference, pair by pair: side, length, haste, single people, blinding, exclusions."""
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
-from app.results.report.coded import used
+from app.results.report.coded import Ints, used
+from app.results.report.guesses import Guess, pattern_of, read_guess, terms_of, verdict
 from app.results.report.pairs import Pair, number, put
 from app.results.report.preference import clustered, rate
 from app.results.report.sides import sides_of
@@ -126,29 +125,38 @@ def _recognised(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> No
 
 
 def _blinding(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None:
-    """Add Bang's index: a guess is right when it names an arm that was shown, wrong when it names another one."""
+    """Add Bang's index of what was guessed; who recognised a model and names none has not guessed."""
     if not tables.asked.recognised:
         numbers[f"{prefix}.blinding"] = undefined(NOT_ASKED)
         return
-    judgments = tables.judgments
-    worth = np.asarray([_verdict(guess, pair, tables.arms) for guess in judgments.guess.names or ("",)], np.int64)
-    said = np.where(judgments.recognised[pair.rows], worth[judgments.guess.codes[pair.rows]], 0)
-    one = blinding_index(said, pair.annotators, arms=max(2, len(tables.arms)))
+    knew = tables.judgments.recognised[pair.rows]
+    said, shown = _verdicts(tables, pair, knew)
+    several = max(2, len(tables.arms))
+    one = blinding_index(said, pair.annotators, arms=several, shown=shown)
+    unclear = int(np.count_nonzero(knew & (said == 0)))
+    index = number(one.shown)
+    if knew.any() and not said.any():
+        index = undefined(f"a model was recognised {unclear:,} times, and no guess names an arm that it could miss", 0)
+    numbers[f"{prefix}.blinding"] = index
     put(
         numbers,
         prefix,
-        blinding=one.shown,
         blinding_right=count(one.right),
         blinding_wrong=count(one.wrong),
-        blinding_unsure=count(one.unsure),
+        blinding_unclear=count(unclear),
+        blinding_unsure=count(one.unsure - unclear),
     )
 
 
-def _verdict(guess: str, pair: Pair, arms: tuple[str, ...]) -> int:
-    named = {arm for arm in arms if re.search(rf"(?<!\w){re.escape(arm)}(?!\w)", guess, re.IGNORECASE)}
-    if named & {pair.first, pair.second}:
-        return 1
-    return -1 if named else 0
+def _verdicts(tables: Tables, pair: Pair, knew: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Judge every guess of a pair's judgments; each text is read once for either order of the two arms."""
+    terms = terms_of(tables.arms, tables.texts)
+    pattern = pattern_of(terms)
+    read = [read_guess(text, terms, pattern) for text in tables.judgments.guess.names] or [Guess()]
+    orders = (pair.second, pair.first), (pair.first, pair.second)
+    worth = np.asarray([[verdict(one, *order, len(tables.arms)) for one in read] for order in orders], np.int64)
+    found = worth[pair.first_is_left.astype(np.int64), tables.judgments.guess.codes[pair.rows]]
+    return np.where(knew, found[:, 0], 0), np.where(knew, found[:, 1], 1)
 
 
 def _at_end(numbers: Numbers, tables: Tables) -> None:

@@ -119,12 +119,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A response of the study: its code points and tokens, and, where scored, each token's length and shift class."""
+    """A response of the study: its code points and tokens, and, where scored, each token's length and shift class.
+
+    `checkpoint` is what answered, empty where it was given.
+    """
 
     characters: int
     tokens: int | None = None
     lengths: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     classes: Tokens = field(default_factory=lambda: np.zeros(0, np.int8))
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

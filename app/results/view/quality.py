@@ -20,6 +20,7 @@ from app.results.view.parts import (
     words,
 )
 
+_GUESSES = (("right", "that are right"), ("wrong", "that are wrong"), ("unclear", "that name no arm they could miss"))
 _TICKS = tuple((at / 4, f"{25 * at} %") for at in range(5))
 
 
@@ -79,8 +80,10 @@ def quality_part(reading: Reading) -> Part:
     blocks += [_figure(reading), _gold(reading), _exclusions(reading), _plans(reading)]
     lead = (
         "Votes carry side, length and haste; reports rarely say so. Length is compared in code points, as tanh of the "
-        "difference over its standard deviation, with the side in one logistic model. For the blinding index a guess "
-        "is right when it names an arm that was shown, and wrong when it names another arm of the study."
+        "difference over its standard deviation, with the side in one logistic model. The blinding index looks at "
+        "guesses that name an arm of the study by its name, its checkpoint's, or how it was made (base, LoRA, full "
+        "fine-tuning), with the side it stood on, or, among three arms or more, without. Who recognised a model and "
+        "named none is counted as no guess; so is naming one of two arms without its side, which cannot be wrong."
     )
     return Part("quality", "Quality of the judgments", lead, tuple(blocks))
 
@@ -101,6 +104,11 @@ def _effects(reading: Reading, first: str, second: str) -> Block:
         ("a tenth was faster than", reading.cell(f"{prefix}.speed.tenth_ms", seconds)),
         ("a model recognised", reading.cell(f"{prefix}.recognised", percent, **of, outcome="judged", recognised="yes")),
         ("blinding index (Bang), 0 for chance, 1 for unblinded", reading.cell(f"{prefix}.blinding", signed)),
+        *(
+            (f"guesses {said}", reading.cell(f"{prefix}.blinding_{name}", whole))
+            for name, said in _GUESSES
+            if reading.has(f"{prefix}.blinding_{name}")
+        ),
         ("judged again by the same person", reading.cell(f"{prefix}.duplicates.repeated", whole)),
         ("of these, agreeing", reading.cell(f"{prefix}.duplicates.agreement", percent)),
     ]
