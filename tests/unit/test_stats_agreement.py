@@ -264,21 +264,6 @@ def test_pairs_agree_strictly_and_relaxed():
     assert pair_agreement([], []).relaxed.reason == "no data"
 
 
-@settings(max_examples=100, deadline=None)
-@given(SEEDS, st.integers(2, 40))
-def test_pair_agreement_equals_a_loop_over_pairs(seed, n):
-    generator = np.random.default_rng(seed)
-    score, unit = generator.choice([0, 0.5, 1], n), generator.integers(0, 8, n)
-    pairs = [(i, j) for i in range(n) for j in range(i) if unit[i] == unit[j]]
-    found = pair_agreement(score, unit, draws=20)
-    assert found.pairs == len(pairs)
-    if pairs:
-        assert found.strict.value == pytest.approx(np.mean([score[i] == score[j] for i, j in pairs]), abs=1e-12)
-        assert found.relaxed.value == pytest.approx(
-            np.mean([abs(score[i] - score[j]) < 1 for i, j in pairs]), abs=1e-12
-        )
-
-
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     # Three raters who give the truth with chance 0.6 and else one of five labels; alpha of the population is 0.36.
     generator = np.random.default_rng(9)

@@ -161,17 +161,6 @@ def test_repeated_judgments_are_found_on_either_side():
     assert duplicates([], [], [], [], []).rows == 0
 
 
-@settings(max_examples=100, deadline=None)
-@given(judgments(arms=3))
-def test_repeats_agree_with_pandas(study):
-    left, right, score, items, annotators = study
-    found = duplicates(annotators, items, left, right, score, draws=20)
-    frame = pd.DataFrame({"a": annotators, "i": items, "low": np.minimum(left, right), "high": np.maximum(left, right)})
-    assert found.repeated == int(frame.duplicated().sum())
-    sizes = frame.value_counts()
-    assert found.groups == int((sizes > 1).sum())
-
-
 def test_the_faster_half_is_compared_with_the_slower():
     found = speed([1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 0, 1], [0, 1, 2, 3, 4, 5], [0, 1, 0, 1, 0, 1])
     assert found.median_ms == 3.5
