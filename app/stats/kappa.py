@@ -77,10 +77,10 @@ def of_table(table: ArrayLike, *, weights: Weights = "none", scale: tuple[float,
     kappa = (seen - chance) / (1 - chance)
     pull = (credit @ columns)[:, None] + (rows @ credit)[None, :]
     spread = float((share * (credit - pull * (1 - kappa)) ** 2).sum()) - (kappa - chance * (1 - kappa)) ** 2
-    error = float(np.sqrt(max(spread, 0.0) / n) / (1 - chance))
-    if error <= 1e-9:  # noqa: PLR2004  as above
+    if spread <= 1e-13:  # noqa: PLR2004  as above
         reason = "the table leaves the standard error at zero, so there is no interval"
         return Kappa(bare(kappa, n, reason), None, seen, scale, shown)
+    error = float(np.sqrt(spread / n) / (1 - chance))
     bounds = max(-1.0, kappa - _Z * error), min(1.0, kappa + _Z * error)
     return Kappa(Estimate(kappa, *bounds, n), error, seen, scale, shown)
 

@@ -8,14 +8,16 @@ from app.results.report.sides import rows_of, sides_of
 from app.results.report.tables import Tables
 from app.results.report.values import Number, Numbers, count, part, undefined
 from app.stats.agreement import Level, krippendorff, pair_agreement
-from app.stats.kappa import PairKappa, pairwise
+from app.stats.kappa import pairwise
+from app.stats.many_kappas import many_kappas
 from app.stats.spans import span_agreement
 
 # Fewer shared units give a kappa that says little.
 LEAST_SHARED = 5
 MOST_LISTED = 10
-# Of more people there are too many twos to look at; alpha holds all of them.
-MOST_PEOPLE = 60
+# Of more, those who judged most: the twos grow with the square of the people. Alpha holds all of them.
+MOST_PEOPLE = 500
+_SPREAD = (("lowest", 0.0), ("tenth", 0.1), ("median", 0.5), ("ninetieth", 0.9), ("highest", 1.0))
 
 
 def agreement(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
@@ -59,21 +61,27 @@ def _kappas(numbers: Numbers, prefix: str, tables: Tables, pair: Pair, said: Int
     """Summarise kappa over every two annotators who share enough, and list each where they are few."""
     people = tables.judgments.annotator.codes[pair.rows]
     several = len(np.unique(people))
+    rows = _busiest(people)
+    found = many_kappas(said[rows], pair.items[rows], people[rows], least=LEAST_SHARED)
     reason = f"no two annotators share {LEAST_SHARED} prompts on which a kappa is defined"
-    if several > MOST_PEOPLE:
-        reason = f"{several:,} annotators: kappa is computed for every two of up to {MOST_PEOPLE}; alpha holds them all"
-        found: list[PairKappa] = []
-    else:
-        found = [one for one in pairwise(said, pair.items, people, least=LEAST_SHARED) if one.kappa.value is not None]
-    kappas = [one.kappa.value for one in found if one.kappa.value is not None]
-    numbers[f"{prefix}.pairs"] = count(len(kappas))
-    for name, share in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
-        one = Number(float(np.quantile(kappas, share)), n=len(kappas)) if kappas else undefined(reason, 0)
-        numbers[f"{prefix}.{name}"] = one
+    numbers[f"{prefix}.pairs"] = count(len(found.kappa))
+    numbers[f"{prefix}.people"] = count(min(several, MOST_PEOPLE))
+    for name, share in _SPREAD:
+        one = Number(float(np.quantile(found.kappa, share)), n=len(found.kappa)) if found.kappa.size else None
+        numbers[f"{prefix}.{name}"] = one or undefined(reason, 0)
     if several <= MOST_LISTED:
         names = tables.judgments.annotator.names
-        for each in found:
-            numbers[f"{prefix}.{part(names[each.first])}~{part(names[each.second])}"] = number(each.kappa)
+        for each in pairwise(said, pair.items, people, least=LEAST_SHARED):
+            if each.kappa.value is not None:
+                numbers[f"{prefix}.{part(names[each.first])}~{part(names[each.second])}"] = number(each.kappa)
+
+
+def _busiest(people: Ints) -> Ints:
+    """Return the rows of the annotators with the most judgments; of equally many, the first by pseudonym."""
+    times = np.bincount(people, minlength=1)
+    kept = np.zeros(len(times), np.bool_)
+    kept[np.lexsort((np.arange(len(times)), -times))[:MOST_PEOPLE]] = True
+    return np.flatnonzero(kept[people])
 
 
 def _spans(numbers: Numbers, tables: Tables) -> None:

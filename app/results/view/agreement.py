@@ -1,10 +1,11 @@
 """How agreement reads."""
 
 from app.results.charts import dots
-from app.results.report.agreement import LEAST_SHARED
+from app.results.report.agreement import LEAST_SHARED, MOST_PEOPLE
 from app.results.report.values import part
 from app.results.view.parts import NOTHING, Block, Cell, Part, Reading, Row, fine, pair_key, percent, whole
 
+_SPREAD = ("median", "lowest", "tenth", "ninetieth", "highest")
 _TICKS = ((0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1"))
 
 
@@ -80,17 +81,25 @@ def _kappas(reading: Reading) -> Block:
     rows = []
     for first, second in reading.pairs:
         prefix = f"agreement.preference.{pair_key(first, second)}.kappa"
-        cells = [reading.cell(f"{prefix}.{name}", fine) for name in ("median", "lowest", "highest")]
-        rows.append(Row(f"{first} against {second}", (*cells, reading.cell(f"{prefix}.pairs", whole))))
+        cells = [reading.cell(f"{prefix}.{name}", fine) for name in _SPREAD]
+        counts = [reading.cell(f"{prefix}.{name}", whole) for name in ("pairs", "people")]
+        rows.append(Row(f"{first} against {second}", (*cells, *counts)))
         people = reading.findings.annotators
         for at, one in enumerate(people):
             for other in people[at + 1 :]:
                 key = f"{prefix}.{part(one)}~{part(other)}"
                 if reading.has(key):
-                    cells = [reading.cell(key, fine), Cell(NOTHING), Cell(NOTHING), reading.n(key)]
-                    rows.append(Row(f"{one} and {other}", tuple(cells)))
-    header = ("Cohen's kappa of two annotators", "median, or value", "lowest", "highest", "pairs, or shared prompts")
-    return Block(f"Kappa, where two share {LEAST_SHARED} prompts or more", header, tuple(rows))
+                    nothing = [Cell(NOTHING)] * (len(_SPREAD) - 1)
+                    rows.append(
+                        Row(f"{one} and {other}", (reading.cell(key, fine), *nothing, reading.n(key), Cell("2")))
+                    )
+    header = ("Cohen's kappa of two annotators", "median, or value", "lowest", "a tenth is below", "a tenth is above")
+    more = ("highest", "pairs, or shared prompts", "annotators")
+    note = f"With more than {MOST_PEOPLE} annotators, of those {MOST_PEOPLE} who judged most; alpha holds all of them."
+    caption = f"Kappa, where two share {LEAST_SHARED} prompts or more"
+    return Block(
+        caption, (*header, *more), tuple(rows), note=note if len(reading.findings.annotators) > MOST_PEOPLE else ""
+    )
 
 
 def _spans(reading: Reading) -> Block:
