@@ -7,10 +7,11 @@ from app.results.report.pairs import TIE, Pair, put
 from app.results.report.tables import LEFT, RIGHT, Tables
 from app.results.report.values import Number, Numbers, part, undefined
 from app.stats.bradley_terry import BradleyTerry, bradley_terry
+from app.stats.davidson import davidson_arms
 
 
 def strengths(tables: Tables, _pairs: tuple[Pair, ...]) -> Numbers:
-    """Find `bradley_terry.<arm>.*` and `bradley_terry.position`; a tie is half a win each way."""
+    """Find `bradley_terry.*`, where a tie is half a win each way, and `davidson.*`, where ties have a weight."""
     numbers: Numbers = {}
     judgments = tables.judgments
     rows = np.flatnonzero(judgments.decided)
@@ -19,16 +20,20 @@ def strengths(tables: Tables, _pairs: tuple[Pair, ...]) -> Numbers:
     # An arm of whose judgments all are excluded is none of the comparison.
     met = np.unique(np.concatenate([left, right]))
     names = [tables.arms[at] for at in met]
-    fitted = bradley_terry(
-        names,
+    columns = (
         np.searchsorted(met, left),
         np.searchsorted(met, right),
         np.where(outcome == LEFT, 1.0, np.where(outcome == RIGHT, 0.0, TIE)),
         used(judgments.item.codes[rows]),
     )
+    fitted = bradley_terry(names, *columns)
     for at, name in enumerate(names):
         _arm(numbers, f"bradley_terry.{part(name)}", fitted, at)
     put(numbers, "bradley_terry", position=fitted.position)
+    tied = davidson_arms(names, *columns)
+    for name, strength in zip(names, tied.log_strengths, strict=True):
+        put(numbers, f"davidson.{part(name)}", log_strength=strength)
+    put(numbers, "davidson", tie=tied.tie)
     return numbers
 
 
