@@ -56,10 +56,13 @@ test-browser: install-dev demo-data chromium ## A real Chromium through the page
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
 .PHONY: test-formats
-test-formats: install-dev ## Exports as `datasets` and `trl` read them, in a venv of their own
+test-formats: install-dev ## Exports as `datasets`, `trl` and a spreadsheet program read them
 	@test -x .venv-formats/bin/python || { $(PYTHON) -m venv .venv-formats; \
 	  PYTHONWARNINGS=ignore .venv-formats/bin/python -m pip install --quiet --progress-bar on 'torch>=2.13,<2.14' 'trl>=0.24,<2' 'datasets>=4,<6'; }
-	@$(BIN)/python -m pytest tests/web/test_bundle_tools.py $(ARGS)
+	@command -v ssconvert >/dev/null || { echo "Installing gnumeric"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gnumeric >/dev/null; } || \
+	  echo "No spreadsheet program: install the package 'gnumeric'; that test is left out." >&2
+	@$(BIN)/python -m pytest tests/web/test_bundle_tools.py tests/web/test_bundle_spreadsheet.py $(ARGS)
 
 .PHONY: bench
 bench: install-dev demo-data vllm ## Measure: ratios as JSON lines, minutes each
