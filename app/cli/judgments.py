@@ -1,4 +1,4 @@
-"""`tuneshift judgments import | convert`: judgments made elsewhere, into a study or for the statistics."""
+"""`tuneshift judgments import | convert | pick`: judgments made elsewhere, into a study or for the statistics."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.db import writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study
 from app.results.importing import Found, import_judgments
-from app.results.outside import comparison_lines, read_outside
+from app.results.outside import comparison_lines, of_models, read_outside
 from app.results.outside_rows import ALPACA_EVAL, FORMS
 from app.settings import Settings, load_secret
 from app.studies.imports import SentFile
@@ -105,6 +105,23 @@ def convert(
         notes.print(
             "This format does not say which side a response stood on: read no position effect from it.", soft_wrap=True
         )
+
+
+@group.command()
+def pick(
+    file: Annotated[Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica.")],
+    models: Annotated[str, typer.Option(help="Names of the models to keep, separated by commas.")],
+    out: Annotated[str, typer.Option(help="File to write, CSV or JSON Lines as the other is; - is standard output.")],
+) -> None:
+    """Keep the rows of a file that compare two of some models; a study has at most 12 arms."""
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    try:
+        lines, kept, others = of_models(decoded(_bytes(file)), names)
+    except BadFileError as error:
+        raise InvalidInputError(f"{error}", remedy="Nothing was written.") from error
+    with output_file(out) as target:
+        target.writelines(lines)
+    notes.print(f"{kept} rows kept, {others} of other models left out.", markup=False, soft_wrap=True)
 
 
 def _bytes(file: Path) -> bytes:

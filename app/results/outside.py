@@ -158,6 +158,9 @@ _TOOLS: tuple[tuple[str, frozenset[str], Callable[[Mapping[str, Any]], Outside],
 )
 
 
+_MODELS = (("model_a", "model_b"), ("generator_1", "generator_2"), ("model_left", "model_right"), ("left", "right"))
+
+
 def read_outside(text: str) -> OutsideFile:
     """Read a CSV, JSON Lines or JSON file of comparisons. Raises BadFileError naming every wrong row."""
     records = read_records(text)
@@ -182,6 +185,37 @@ def read_outside(text: str) -> OutsideFile:
     if problems:
         raise BadFileError(problems)
     return OutsideFile(tool, tuple(comparisons), left_out, sides)
+
+
+def of_models(text: str, models: Sequence[str]) -> tuple[list[str], int, int]:
+    """Pick the rows that compare two of some models, every column as it was; returns lines, rows kept, and others.
+
+    The lines are of a CSV where the file was one, else of JSON Lines.
+
+    Raises BadFileError for columns of no known tool, and for a model that no row names.
+    """
+    records = read_records(text)
+    names = next((pair for pair in _MODELS if set(pair) <= records[0].fields.keys()), None)
+    if names is None:
+        offered = "; ".join(" and ".join(pair) for pair in _MODELS)
+        raise BadFileError([f"No columns name the models compared. Known are {offered}."])
+    from_csv = not text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
+    rows = [
+        {name: raw_cell(value) for name, value in record.fields.items()} if from_csv else dict(record.fields)
+        for record in records
+    ]
+    there = {str(row.get(name)) for row in rows for name in names}
+    unknown = [one for one in models if one not in there]
+    if unknown:
+        shown = ", ".join(sorted(there)[:_SHOWN])
+        raise BadFileError([f"No row names the model {unknown[0][:_SHOWN]!r}. There are {shown}."])
+    kept = [row for row in rows if {str(row.get(name)) for name in names} <= {*models}]
+    if from_csv:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [csv_line(columns), *(csv_line([row.get(name) for name in columns]) for row in kept)]
+    else:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
+    return lines, len(kept), len(rows) - len(kept)
 
 
 def comparison_lines(comparisons: Sequence[Outside]) -> Iterator[str]:

@@ -122,7 +122,10 @@ def _arms(found: Mapping[str, Mapping[str, str]], arm: str, problems: list[str])
         elif text_problem(one.arm, 200):
             problems.append(f"{one.arm[:60]!r} cannot be the name of an arm: it {text_problem(one.arm, 200)}.")
     if len(arms) > LIMITS["arm"]:
-        problems.append(f"The file names {len(arms)} models; a study has at most {LIMITS['arm']} arms.")
+        problems.append(
+            f"The file names {len(arms)} models; a study has at most {LIMITS['arm']} arms. Of judgments, "
+            "`tuneshift judgments pick` keeps those of some models."
+        )
     if len({one.arm for one in arms}) < len(arms):
         problems.append("Two models of the file differ only in outer blanks.")
     return tuple(arms)

@@ -7,7 +7,7 @@ import pytest
 
 from app.results.formats import formats_for
 from app.results.formats.base import Comparison, Shown
-from app.results.outside import comparison_lines, read_outside
+from app.results.outside import comparison_lines, of_models, read_outside
 from app.studies.records import BadFileError
 
 
@@ -86,3 +86,19 @@ def test_our_own_preferences_leave_out_what_is_excluded_or_was_not_judged():
 def test_a_wrong_row_is_named(text, words):
     with pytest.raises(BadFileError, match=words.replace("(", r"\(").replace(")", r"\)")):
         read_outside(text)
+
+
+def test_the_rows_of_some_models_are_picked_whole():
+    battles = [
+        {"model_a": one, "model_b": other, "winner": "tie", "conversation_a": [{"role": "user", "content": "é"}]}
+        for one, other in (("a", "b"), ("b", "c"), ("c", "a"), ("a", "b"))
+    ]
+    kept, number, others = of_models(json.dumps(battles), ["a", "b"])
+    assert [json.loads(line) for line in kept] == [battles[0], battles[3]]
+    assert (number, others) == (2, 2)
+    sheet = "left,right,winner,item\r\na,b,left,'=1\r\nb,c,tie,x\r\n"
+    assert of_models(sheet, ["b", "a"])[0] == ["left,right,winner,item\r\n", "a,b,left,'=1\r\n"]
+    with pytest.raises(BadFileError, match=r"No row names the model 'd'\. There are a, b, c"):
+        of_models(json.dumps(battles), ["a", "d"])
+    with pytest.raises(BadFileError, match="No columns name the models compared"):
+        of_models("x,y\r\n1,2\r\n", ["a"])

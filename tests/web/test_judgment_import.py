@@ -201,6 +201,11 @@ def test_the_command_line_imports_and_converts(run, database, other, exported, t
     run("judgments", "convert", path, "--out", tmp_path / "c.csv")
     systems = json.loads(run("stats", "preference", tmp_path / "c.csv").stdout)["systems"]
     assert sorted((one["name"], one["n"]) for one in systems) == [("lft", 13), ("sft", 13)]
+    done = run("judgments", "pick", path, "--models", "lft, sft", "--out", tmp_path / "part.csv")
+    assert "15 rows kept, 0 of other models left out." in done.stderr
+    assert "15 are there already." in run("judgments", "import", "other", tmp_path / "part.csv", "--check").stderr
+    done = run("judgments", "pick", path, "--models", "lft,none", "--out", tmp_path / "part2.csv")
+    assert (done.returncode, "No row names the model 'none'" in done.stderr) == (2, True)
     (tmp_path / "b.json").write_text(json.dumps([battle | {"winner": "both"}]))
     done = run("judgments", "convert", tmp_path / "b.json", "--out", tmp_path / "out.csv")
     assert done.returncode == 2
