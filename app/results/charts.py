@@ -14,6 +14,8 @@ from app.cells import csv_line
 WIDTH = 460.0
 _LABEL = 132.0
 _LETTERS = 19
+# What a letter of a legend takes, on the generous side.
+_SMALL = 6.0
 _VALUE = 56.0
 _ROW = 26.0
 _TOP = 8.0
@@ -26,7 +28,7 @@ _WIDE_ENOUGH = 26
 
 STYLE = (
     "svg{font:13px system-ui,sans-serif;color:#1c1e23;background:#fff}"
-    ".chart-text{fill:currentColor}.chart-muted{fill:#5a5e67}.chart-end{text-anchor:end}.chart-middle{text-anchor:middle}"
+    ".chart-text{fill:currentColor}.chart-muted{fill:#5a5e67}.chart-small{font-size:11px}.chart-end{text-anchor:end}.chart-middle{text-anchor:middle}"
     ".chart-axis,.chart-grid,.chart-reference{stroke:#85847f;stroke-width:1}.chart-grid{stroke:#e3e0d9}"
     ".chart-reference{stroke-dasharray:4 3}.chart-interval{stroke:#2b4c9b;stroke-width:2.5}"
     ".chart-dot{fill:#2b4c9b;stroke:#fff;stroke-width:1.5}"
@@ -224,12 +226,12 @@ def _legend(names: Sequence[str], top: float, fills: Sequence[str] = _FILLS) -> 
     """Draw a legend in as many lines as it needs; returns where it ends."""
     drawn, x, y = [], 0.0, top
     for kind, name in zip(fills, names, strict=False):
-        width = 26 + 7.2 * len(_short(name, 24))
+        width = 18 + _SMALL * len(_short(name, 24))
         if x + width > WIDTH and x:
             x, y = 0.0, y + 20
         drawn.append(tag("rect", x=x, y=y, width=12, height=12, class_=f"chart-{kind}"))
-        drawn.append(text(_short(name, 24), x + 18, y + 11))
-        x += width + 10
+        drawn.append(text(_short(name, 24), x + 16, y + 10, "chart-text chart-small"))
+        x += width + 8
     return drawn, y + 20
 
 

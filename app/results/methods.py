@@ -220,14 +220,14 @@ def _statistics(findings: Findings) -> Iterator[str]:
     )
     yield (
         "Win rates count a tie as half a win, and are given without ties and under Davidson's model besides. Strengths "
-        "are Bradley-Terry's. Ratings are compared within judgments, tests by Wilcoxon's signed ranks on prompts' mean "
-        "differences, p values adjusted by Holm over all dimensions and pairs; intervals are not adjusted for being "
-        "many."
+        "are Bradley-Terry's, and Davidson's where ties are modelled. Ratings are compared within judgments, tests by "
+        "Wilcoxon's signed ranks on prompts' mean differences, p values adjusted by Holm over dimensions and pairs; "
+        "intervals are not adjusted for being many."
     )
     yield (
         "Shares of responses with a marked span are compared by McNemar's exact test, which takes judgments as "
-        "independent. Side and length are taken out together by one logistic model of the preference; blinding is "
-        "Bang's index."
+        "independent, p values adjusted by Holm. Side and length are taken out together by one logistic model of the "
+        "preference. Blinding is Bang's index of guesses that name an arm and could have been wrong."
     )
     yield (
         "Agreement is Krippendorff's alpha, and Cohen's kappa for every two annotators who share enough prompts. How "

@@ -11,7 +11,8 @@ from tests.web.results_help import simulated
 
 @pytest.fixture
 def judged(database, alice):
-    study = simulated(database, alice, arms=("base", "lft", "sft"), items=20, annotators=10, overlap=3, name="Kettles")
+    arms, strata = ("base", "lft", "sft"), ("chat", "maths", "")
+    study = simulated(database, alice, arms=arms, strata=strata, items=20, annotators=10, overlap=3, name="Kettles")
     with writing(database) as session:
         session.add(Exclusion(study_id=study.id, rule="min_active", settings={"seconds": 12}, created_at=now()))
     return study
@@ -30,6 +31,16 @@ def test_every_look_of_the_results(page_for, server, alice, judged, axe, picture
     picture(page, "results-phone")
     axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.set_viewport_size({"width": 1600, "height": 900})
+    picture(page, "results-wide")
+    # Two figures share the width that there is.
+    first, second = (page.locator("#answers-title, #win-rates-title").locator("xpath=../..").nth(at) for at in (0, 1))
+    assert first.bounding_box()["y"] == second.bounding_box()["y"]
+    page.locator("#stratum").select_option("maths")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**stratum=maths**")
+    picture(page, "results-stratum")
+    axe(page)
     page.goto(f"{server.url}/studies/{judged.id}/results/judgments?outcome=tie")
     axe(page)
 

@@ -85,7 +85,9 @@ def test_a_model_recognised_and_no_guess_do_not_contradict_each_other():
     assert numbers["quality.lft~sft.recognised"].value == 0.5
     blinding = numbers["quality.lft~sft.blinding"]
     assert blinding.value is None
-    assert blinding.reason == "a model was recognised 2 times, and no guess names an arm that it could miss"
+    assert (
+        blinding.reason == "2 judgments say that a model was recognised, and no guess names an arm that it could miss"
+    )
     assert numbers["quality.lft~sft.blinding_unclear"].value == 2
     assert numbers["quality.lft~sft.blinding_unsure"].value == 2
     nobody = findings("", "", "")["quality.lft~sft.blinding"]

@@ -32,10 +32,11 @@ def test_each_stratum_is_computed_as_if_it_were_alone():
         sections = ("preference.", "dimensions.", "hallucination.")
         expected = {key: one for key, one in alone.items() if key.startswith(sections)}
         # Holm's adjustment looks at all strata together, and types of spans are named though a stratum has none.
-        left_out = ("p_holm", ".type.invented")
-        assert {k: v for k, v in ours.items() if not k.endswith(left_out)} == {
-            k: v for k, v in expected.items() if not k.endswith(left_out)
-        }
+        ours_alone, alike = (
+            {key: one for key, one in some.items() if "p_holm" not in key and "type.invented" not in key}
+            for some in (ours, expected)
+        )
+        assert ours_alone == alike
         assert ours.keys() >= expected.keys()
 
 
@@ -66,3 +67,18 @@ def test_a_stratum_whose_judgments_are_all_excluded_has_no_pair():
     numbers = found(tables(rows)).numbers
     assert "stratum.maths.preference.lft~sft.n" not in numbers
     assert numbers["all.stratum.maths.preference.lft~sft.n"].value == 3
+
+
+def test_mcnemars_p_values_are_adjusted_too():
+    numbers = found(tables(marked())).numbers
+    tests = {k: one.value for k, one in numbers.items() if k.startswith("hallucination.") and ".mcnemar.p." in k}
+    adjusted = {k.replace("p_holm", "p"): one for k, one in numbers.items() if k.startswith("hall") and "p_holm" in k}
+    known = sorted(value for value in tests.values() if value is not None)
+    assert len(tests) == len(adjusted) == 3
+    for key, value in tests.items():
+        if value is not None:
+            rank = known.index(value)
+            assert adjusted[key].value >= min(1.0, value * (len(known) - rank))
+            assert adjusted[key].n == len(known)
+        else:
+            assert adjusted[key].value is None

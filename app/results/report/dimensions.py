@@ -63,16 +63,20 @@ def _wilcoxon(numbers: Numbers, prefix: str, one: PairedRatings) -> None:
 
 
 def holm(numbers: Numbers) -> None:
-    """Adjust the p values of all Wilcoxon tests among some numbers for being several (Holm 1979).
+    """Adjust p values among some numbers for being several (Holm 1979), all Wilcoxon's together and all McNemar's.
 
     The smallest is multiplied by their number, and so on, never falling.
     """
-    tests = [
-        (one.value, name) for name, one in numbers.items() if name.endswith(".wilcoxon.p") and one.value is not None
-    ]
+    for test in ("wilcoxon.p", "mcnemar.p"):
+        _holm(numbers, [name for name in numbers if f".{test}" in name and f".{test}_" not in name], test)
+
+
+def _holm(numbers: Numbers, names: list[str], test: str) -> None:
+    tests = sorted((one.value, name) for name in names if (one := numbers[name]).value is not None)
     highest = 0.0
-    for at, (value, name) in enumerate(sorted(tests)):
+    for name in names:
+        if numbers[name].value is None:
+            numbers[name.replace(test, f"{test}_holm")] = undefined(numbers[name].reason)
+    for at, (value, name) in enumerate(tests):
         highest = max(highest, min(1.0, value * (len(tests) - at)))
-        numbers[name.removesuffix("p") + "p_holm"] = Number(highest, n=len(tests))
-    for name in [name for name, one in numbers.items() if name.endswith(".wilcoxon.p") and one.value is None]:
-        numbers[name.removesuffix("p") + "p_holm"] = undefined(numbers[name].reason)
+        numbers[name.replace(test, f"{test}_holm")] = Number(highest, n=len(tests))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.results.report.coded import Ints, used
+from app.results.report.dimensions import holm
 from app.results.report.pairs import Pair, number, put
 from app.results.report.preference import clustered
 from app.results.report.sides import Sides, marks, sides_of
@@ -28,6 +29,7 @@ def hallucination(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
     for pair in pairs:
         for name, found in kinds[:3]:
             _pair(numbers, f"hallucination.{pair.key}", name, sides, found, pair)
+    holm(numbers)
     return numbers
 
 

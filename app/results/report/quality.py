@@ -136,7 +136,8 @@ def _blinding(numbers: Numbers, prefix: str, tables: Tables, pair: Pair) -> None
     unclear = int(np.count_nonzero(knew & (said == 0)))
     index = number(one.shown)
     if knew.any() and not said.any():
-        index = undefined(f"a model was recognised {unclear:,} times, and no guess names an arm that it could miss", 0)
+        told = f"{unclear:,} judgment{'s say' if unclear > 1 else ' says'} that a model was recognised"
+        index = undefined(f"{told}, and no guess names an arm that it could miss", 0)
     numbers[f"{prefix}.blinding"] = index
     put(
         numbers,

@@ -17,9 +17,8 @@ def dimensions_part(reading: Reading) -> Part:
     )
     if not names:
         return Part("dimensions", "Dimensions", lead, (Block(note="Nothing was rated."),))
-    blocks = [_means(reading), _panels(reading)]
-    for first, second in reading.pairs:
-        blocks += [_paired(reading, first, second), _figure(reading, first, second)]
+    blocks = [_means(reading), *(_paired(reading, *pair) for pair in reading.pairs)]
+    blocks += [_panels(reading), *(_figure(reading, *pair) for pair in reading.pairs)]
     return Part("dimensions", "Dimensions", lead, tuple(blocks))
 
 

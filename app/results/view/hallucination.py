@@ -31,7 +31,8 @@ def hallucination_part(reading: Reading) -> Part:
     kinds |= {f"type.{part(name)}": name.replace("_", " ") for name in reading.findings.types}
     lead = (
         "Spans that annotators marked as hallucinated. A response judged by several people counts once for each; "
-        "McNemar's test takes judgments as independent, the intervals do not."
+        "McNemar's test takes judgments as independent, the intervals do not; its p values are adjusted by Holm for "
+        "all of them together."
     )
     blocks = [_shares(reading, kinds), _figure(reading), *(_apart(reading, *pair) for pair in reading.pairs)]
     return Part("hallucination", "Hallucination", lead, tuple(blocks))
@@ -85,6 +86,7 @@ def _apart(reading: Reading, first: str, second: str) -> Block:
         cells = [
             reading.cell(f"{prefix}.difference.{kind}", points),
             reading.cell(f"{prefix}.mcnemar.p.{kind}", probability),
+            reading.cell(f"{prefix}.mcnemar.p_holm.{kind}", probability),
         ]
         if reading.has(f"{prefix}.mcnemar.both.{kind}"):
             names = ("both", "only_first", "only_second", "neither")
@@ -95,6 +97,7 @@ def _apart(reading: Reading, first: str, second: str) -> Block:
         "Responses with a span",
         "difference",
         "McNemar p",
+        "p by Holm",
         "in both",
         f"only {first}",
         f"only {second}",

@@ -22,8 +22,7 @@ _TICKS = tuple((at / 4, f"{25 * at} %") for at in range(5))
 def preference_part(reading: Reading) -> Part:
     """Lay out who was preferred, pair by pair."""
     named = [(first, second, pair_key(first, second)) for first, second in reading.pairs]
-    blocks = [_counts(reading, named), _bars(reading, named), _rates(reading, named)]
-    blocks.append(_figure(reading, named))
+    blocks = [_counts(reading, named), _rates(reading, named), _bars(reading, named), _figure(reading, named)]
     if not reading.stratum:
         blocks.append(beside(reading))
     blocks.append(_strength(reading, named))

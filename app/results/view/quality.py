@@ -62,7 +62,7 @@ def _range(reading: Reading, key: str) -> Cell:
         people[int(reading.get(f"{key}.{end}_annotator").value or 0)] if people else NOTHING for end in ("low", "high")
     ]
     shown = f"{percent(low.value)} to {percent(high.value)}"
-    return Cell(shown, f"without {who[0]}, {who[1]}", key=reading.key(f"{key}.low"))
+    return Cell(shown, reason=f"without {who[0]}, without {who[1]}", key=reading.key(f"{key}.low"))
 
 
 def _robustness(reading: Reading, pair: str) -> list[Cell]:

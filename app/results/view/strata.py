@@ -35,7 +35,7 @@ def strata_part(reading: Reading) -> Part:
         "Cochran's Q; without an answer there, read the differences between strata as noise. p values of ratings, "
         "shown for a stratum chosen above, are adjusted by Holm over all strata, dimensions and pairs."
     )
-    blocks = [block for pair in reading.pairs for block in (_rates(reading, *pair), _figure(reading, *pair))]
+    blocks = [*(_rates(reading, *pair) for pair in reading.pairs), *(_figure(reading, *pair) for pair in reading.pairs)]
     return Part("strata", "Strata", lead, (_differ(reading), *blocks))
 
 
