@@ -221,7 +221,7 @@ def odds_ratio(
     size = np.maximum(sum(columns), 1.0)
     across = columns[0] * columns[3] / size, columns[1] * columns[2] / size
     if not across[0].sum() or not across[1].sum():
-        reason = "no stratum has a hit and a miss to compare on either side: the stratified ratio has no finite value"
+        reason = "no response has a hit and a miss to compare on either side: the stratified ratio has no finite value"
         return OddsRatio(table, pooled, undefined(reason, n), corrected)
     stratified = sums_interval(cluster_sums(item, *across), ratio, n=n, draws=draws, seed=seed)
     return OddsRatio(table, pooled, stratified, corrected)

@@ -31,8 +31,8 @@ def hallucination_part(reading: Reading) -> Part:
     kinds |= {f"type.{part(name)}": name.replace("_", " ") for name in reading.findings.types}
     lead = (
         "Spans that annotators marked as hallucinated. A response judged by several people counts once for each; "
-        "McNemar's test takes judgments as independent, the intervals do not; its p values are adjusted by Holm for "
-        "all of them together."
+        "McNemar's test takes judgments as independent, the intervals do not: where the two disagree, believe the "
+        "interval. p values are adjusted by Holm for all of them together."
     )
     blocks = [_shares(reading, kinds), _figure(reading), *(_apart(reading, *pair) for pair in reading.pairs)]
     return Part("hallucination", "Hallucination", lead, tuple(blocks))
