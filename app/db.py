@@ -11,25 +11,48 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 10_000
 # Longer than any queue of writers; only a transaction inside another one would ever wait it out.
 _LONGEST_QUEUE_S = 60.0
+# The requests of one process run in 40 threads, and each has one connection at a time.
+_KEPT_CONNECTIONS, _MORE_CONNECTIONS = 10, 30
+# One number that every writer locks, whichever process it is in (decision 0017); the lock ends with its transaction,
+# however that ends. A writer that vanished without closing its connection is given up after five minutes.
+_WRITERS_LOCK = 7_588_673
+_TAKE_TURN = (
+    f"SET LOCAL lock_timeout = '{_LONGEST_QUEUE_S:.0f}s'; SET LOCAL idle_in_transaction_session_timeout = '5min'; "
+    f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"
+)
 
 
 def connect(url: str) -> Engine:
     """Open the pool for a SQLAlchemy URL; a SQLite file is durable (WAL, synchronous FULL) and checks foreign keys."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return _connect_to_server(parsed)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20)
     engine.update_execution_options(sqlite_queue=threading.Lock())
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connect_to_server(url: URL) -> Engine:
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=_KEPT_CONNECTIONS,
+        max_overflow=_MORE_CONNECTIONS,
+        connect_args={"application_name": "tuneshift"},
+    )
+    event.listen(engine, "begin", _begin_on_server)
     return engine
 
 
@@ -46,6 +69,13 @@ def _begin(connection: Connection) -> None:
     if turn := options.get("sqlite_turn"):
         turn.take()
     connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+def _begin_on_server(connection: Connection) -> None:
+    # Each statement of a READ COMMITTED transaction sees what was committed before it; behind this lock that is
+    # everything, so a writer decides on the state it changes, as it does on SQLite.
+    if connection.get_execution_options().get("one_writer"):
+        connection.exec_driver_sql(_TAKE_TURN)
 
 
 class _Turn:
@@ -65,27 +95,33 @@ class _Turn:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """A session for queries only; whatever it changed is rolled back."""
+    """A session for queries only; whatever it changed is rolled back.
+
+    What it reads is one state of the database, that of its first query, whoever writes meanwhile.
+    """
+    # A transaction of SQLite in WAL mode is a snapshot by itself; elsewhere it has to be asked for.
+    if engine.dialect.name != "sqlite":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with Session(engine) as session:
         yield session
 
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Session]:
-    """A session for queries only that sees one state of the database from its first query on, whoever writes."""
-    # A transaction of SQLite in WAL mode is a snapshot by itself; elsewhere it has to be asked for.
-    if engine.dialect.name != "sqlite":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    """A session for queries only whose work may take long, such as an export: one state of the database, whole."""
     with reading(engine) as session:
         yield session
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
-    """A session whose work is committed when the block ends, and rolled back when it raises."""
+    """A session whose work is committed when the block ends, and rolled back when it raises.
+
+    One writer at a time, in whichever process: what it reads stays true until its commit. Readers wait for nobody.
+    """
     queue = engine.get_execution_options().get("sqlite_queue")
     turn = _Turn(queue) if queue is not None else None
-    writer = engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_turn=turn)
+    writer = engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_turn=turn, one_writer=True)
     try:
         with Session(writer, expire_on_commit=False) as session:
             yield session

@@ -277,7 +277,10 @@ def _rekey_traces(*, up: bool) -> None:
     """Move the traces into a table with the other keys; row by row, because a run record is JSON."""
     bind = op.get_bind()
     old = sa.Table('trace', sa.MetaData(), autoload_with=bind)
-    # An index or constraint keeps its name when its table is renamed, so the new table is made under another name.
+    # An index or constraint keeps its name when its table is renamed, so the new table is made under another name. In
+    # PostgreSQL the name of a key is one of the whole schema; foreign keys and checks have theirs within a table.
+    if bind.dialect.name == 'postgresql':
+        op.execute('ALTER TABLE trace RENAME CONSTRAINT pk_trace TO pk_trace_then')
     op.create_table('trace_new', *(_keys_now() if up else _keys_then()), *_facts())
     new = sa.Table('trace_new', sa.MetaData(), autoload_with=bind)
     facts = [old.c[name] for name in _FACTS]
