@@ -32,8 +32,9 @@ serve: install-local ## Serve what is configured
 BESIDE := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: test
-test: check demo-data vllm chromium ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
+test: check demo-data vllm chromium postgres ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
 	@$(BIN)/python -m pytest $(BESIDE) tests/unit tests/web $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) --database postgres tests/unit tests/web $(ARGS)
 	@$(BIN)/python -m pytest $(BESIDE) -m 'not alone' tests/browser $(ARGS)
 	@$(BIN)/python -m pytest -m alone tests/engine tests/browser $(ARGS)
 
@@ -45,11 +46,13 @@ check: install-dev ## Lint, types, structure, templates (no models needed)
 	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	@$(BIN)/djlint templates --lint --quiet
 
-.PHONY: test-unit test-web test-engine test-browser
+.PHONY: test-unit test-web test-postgres test-engine test-browser
 test-unit: install-dev ## Pure tests and house rules, seconds
 	@$(BIN)/python -m pytest $(BESIDE) tests/unit $(ARGS)
 test-web: install-dev ## Pages and exports against a real SQLite file
 	@$(BIN)/python -m pytest $(BESIDE) tests/web $(ARGS)
+test-postgres: install-dev postgres ## What touches the database, against a real PostgreSQL
+	@$(BIN)/python -m pytest $(BESIDE) --database postgres tests/unit tests/web $(ARGS)
 test-engine: install-dev demo-data vllm ## Both engines on the demo's weights
 	@$(BIN)/python -m pytest tests/engine $(ARGS)
 test-browser: install-dev demo-data chromium ## A real Chromium through the pages
@@ -105,6 +108,14 @@ chromium: ## Chromium for the browser tests
 	  echo "Installing Chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-core >/dev/null; } || { \
 	  echo "The browser tests need Chromium: install the package 'chromium' and run this again." >&2; exit 1; }
+
+.PHONY: postgres
+postgres: ## PostgreSQL's programs for the tests, which start a server of their own
+	@{ command -v initdb || { command -v pg_config && test -x "$$(pg_config --bindir)/initdb"; } || \
+	  ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || { \
+	  echo "Installing PostgreSQL"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || { \
+	  echo "The database tests need PostgreSQL: install the package 'postgresql' and run this again." >&2; exit 1; }
 
 .PHONY: demo-data
 demo-data: install-dev ## The demo's checkpoints, study and responses in data/

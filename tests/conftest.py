@@ -5,7 +5,6 @@ Alice owns the server and the study, Bob judges in it, Carol is a researcher who
 
 import base64
 import json
-import shutil
 import socket
 import threading
 import time
@@ -21,11 +20,11 @@ from fastapi.testclient import TestClient
 from itsdangerous import TimestampSigner
 from sqlalchemy import Engine
 
-from app import migrate
 from app.db import connect, writing
 from app.main import create_app
 from app.settings import Settings
 from models import Role, Study, User
+from tests.databases import Databases, databases
 from tests.factories import make_member, make_study, make_user
 from tests.scripted_engine import ScriptedEngines
 from tests.scripted_engine import scripted_engines as build_scripted_engines
@@ -34,27 +33,47 @@ ORIGIN = "http://testserver"
 START_S = 20
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data", public_url=ORIGIN)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite", help="what the tests store in")
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with every migration applied, made once and copied for each test."""
-    path = tmp_path_factory.mktemp("migrated") / "tuneshift.db"
-    engine = connect(f"sqlite:///{path}")
-    migrate.upgrade(engine)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    engine.dispose()
-    return path
+def database_kind(pytestconfig: pytest.Config) -> str:
+    return pytestconfig.getoption("--database")
+
+
+@pytest.fixture(scope="session")
+def all_databases(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Where fresh databases come from, of the kind this run is about."""
+    with databases(database_kind, tmp_path_factory.mktemp("migrated")) as made:
+        yield made
 
 
 @pytest.fixture
-def database(settings: Settings, migrated_file: Path) -> Iterator[Engine]:
-    settings.data_dir.mkdir(parents=True)
-    shutil.copy(migrated_file, settings.data_dir / "tuneshift.db")
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, all_databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A database of this test's own, empty where the test does not ask for `database`.
+
+    Every process the test starts finds it: SQLite by its folder, PostgreSQL by the environment.
+    """
+    url = all_databases.create(tmp_path / "data", migrated="database" in request.fixturenames)
+    if url.startswith("sqlite"):
+        yield url
+        return
+    monkeypatch.setenv("TUNESHIFT_DATABASE_URL", url)
+    yield url
+    all_databases.drop(url)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data", public_url=ORIGIN)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Engine]:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = connect(settings.resolved_database_url)
     yield engine
     engine.dispose()

@@ -7,7 +7,6 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,13 +28,13 @@ from models import RevisionKind, Study, StudyState, User
 
 LEASE = timedelta(minutes=60)
 ORIGIN = "http://testserver"
-# Every file is a new engine, and would compile every statement anew.
+# Every database is a new engine, and would compile every statement anew.
 _COMPILED: dict[Any, Any] = {}
 
 
-def open_file(path: Path) -> Engine:
-    """Open a SQLite file as the app does."""
-    database = connect(f"sqlite:///{path}")
+def open_database(url: str) -> Engine:
+    """Open a database as the app does."""
+    database = connect(url)
     database.update_execution_options(compiled_cache=_COMPILED)
     return database
 
@@ -53,14 +52,14 @@ class Clock:
 class Functions:
     """The same functions as the routes call, one transaction each."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self.path, self.clock = path, clock
-        self.database: Engine = open_file(path)
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url, self.clock = url, clock
+        self.database: Engine = open_database(url)
 
     def restart(self) -> None:
-        """Let go of everything but the file."""
+        """Let go of everything but what is stored."""
         self.database.dispose()
-        self.database = open_file(self.path)
+        self.database = open_database(self.url)
 
     def claim(self, study_id: str, user_id: str) -> str | None:
         with writing(self.database) as session:
@@ -117,8 +116,8 @@ class Functions:
 class Pages(Functions):
     """The same over HTTP, through the app with its cookies and its checks."""
 
-    def __init__(self, path: Path, clock: Clock, app: FastAPI, portal: Any) -> None:
-        super().__init__(path, clock)
+    def __init__(self, url: str, clock: Clock, app: FastAPI, portal: Any) -> None:
+        super().__init__(url, clock)
         self.app, self.portal, self.clients = app, portal, {}
         app.state.database = self.database
 

@@ -1,6 +1,5 @@
 """The robots other tests rely on: the same seed gives the same study, and what was planted is what is found."""
 
-import shutil
 from collections import Counter
 
 import pytest
@@ -66,11 +65,11 @@ def exported(database, **over):
         return {table: list(iter_table(session, session.get_one(Study, study.id), table)) for table in TABLES}
 
 
-def test_the_same_seed_gives_the_same_rows(database, tmp_path, migrated_file):
+def test_the_same_seed_gives_the_same_rows(database, tmp_path, all_databases):
     first = exported(database)
     assert len(first["preferences.csv"]) == 6 * 3 * 3 + 1
     assert len(first["hallucinations.jsonl"]) > 10
-    elsewhere = connect(f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'elsewhere.db')}")
+    elsewhere = connect(all_databases.create(tmp_path / "elsewhere"))
     assert exported(elsewhere) == first
     elsewhere.dispose()
     assert exported(database, slug="other", seed="seed-2")["preferences.csv"] != first["preferences.csv"]

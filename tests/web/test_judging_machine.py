@@ -1,9 +1,7 @@
-"""Ten thousand steps of handing out, saving, leaving and restarting on a real SQLite file, checked after every one."""
+"""Ten thousand steps of handing out, saving, leaving and restarting on a real database, checked after every one."""
 
 import hashlib
 import itertools
-import shutil
-import sqlite3
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -26,6 +24,7 @@ from app.db import writing
 from app.judging import desk_routes, save_routes
 from app.leaks.scanning import scan_study
 from models import LeakDecision, LeakFlag, Role, StudyState, WithdrawalPolicy, base
+from tests.databases import PlainReader
 from tests.factories import fill_study, make_member, make_study, make_user
 from tests.simulation.desks import LEASE, Clock, Functions, Pages
 from tests.web.judging_help import an_answer
@@ -42,11 +41,11 @@ anything = st.integers(0, 2**16)
 
 
 class Judging(RuleBasedStateMachine):
-    """Annotators, a researcher and a clock. What was acknowledged is remembered here and looked for in the file."""
+    """Annotators, a researcher and a clock. What was acknowledged is remembered here and looked for in the database."""
 
-    # Set by the test: how things are done, where the file to copy is, and where copies go.
+    # Set by the test: how things are done, where fresh databases come from, and where files of theirs go.
     make_desk = None
-    empty_file = None
+    databases = None
     folder = None
     steps: ClassVar = Counter()
     numbers = itertools.count()
@@ -61,9 +60,9 @@ class Judging(RuleBasedStateMachine):
     )
     def open_a_study(self, arms, overlap, repeat, limit, policy):
         self.ids.seek(0)
-        self.path = shutil.copy(self.empty_file, self.folder / f"{next(self.numbers)}.db")
+        self.url = self.databases.create(self.folder / str(next(self.numbers)))
         self.clock = Clock(START)
-        self.desk = type(self).make_desk(self.path, self.clock)
+        self.desk = type(self).make_desk(self.url, self.clock)
         with writing(self.desk.database) as session:
             owner = make_user(session, email="owner@example.org", role=Role.OWNER)
             study = make_study(
@@ -80,7 +79,7 @@ class Judging(RuleBasedStateMachine):
             session.exec(update(LeakFlag).values(decision=LeakDecision.KEEP))
         self.owner, self.study, self.people = owner.id, study.id, [user.id for user in users]
         self.repeat, self.limit, self.policy = repeat, limit, policy
-        self.file = sqlite3.connect(self.path)
+        self.file = PlainReader(self.url)
         self.tokens: list[tuple[str, str]] = []
         self.acknowledged: dict[tuple[str, str], tuple[int, str, str, dict]] = {}
         self.rows: dict[str, tuple] = {}
@@ -91,11 +90,12 @@ class Judging(RuleBasedStateMachine):
         if hasattr(self, "file"):
             self.file.close()
             self.desk.close()
+            self.databases.drop(self.url)
 
-    # What the file says, read past the app
+    # What the database says, read past the app
 
     def ask(self, query, *values):
-        return self.file.execute(query, values).fetchall()
+        return self.file.ask(query, values)
 
     def now(self):
         return self.clock.now.strftime("%Y-%m-%d %H:%M:%S.%f")
@@ -392,7 +392,7 @@ class Judging(RuleBasedStateMachine):
     @invariant()
     def a_presentation_is_one_judgment(self):
         rows = self.ask(
-            "SELECT p.state, count(r.id), max(r.number), sum(r.kind = 'submitted') "
+            "SELECT p.state, count(r.id), max(r.number), sum(CASE WHEN r.kind = 'submitted' THEN 1 ELSE 0 END) "
             "FROM presentation p LEFT JOIN revision r ON r.presentation_id = p.id GROUP BY p.id"
         )
         for state, number, highest, submitted in rows:
@@ -417,9 +417,9 @@ class SameIds:
         return hashlib.sha256(str(self.number).encode()).hexdigest()[: 2 * length]
 
 
-def run(monkeypatch, tmp_path, migrated_file, make_desk, *, examples, steps):
+def run(monkeypatch, tmp_path, all_databases, make_desk, *, examples, steps):
     class Here(Judging):
-        empty_file, folder, steps, ids = migrated_file, tmp_path, Counter(), SameIds()
+        databases, folder, steps, ids = all_databases, tmp_path, Counter(), SameIds()
 
     # Items are drawn by their ids, so a run can be repeated only with the same ones.
     monkeypatch.setattr(base, "secrets", Here.ids)
@@ -440,22 +440,22 @@ def run(monkeypatch, tmp_path, migrated_file, make_desk, *, examples, steps):
 
 
 @pytest.mark.timeout(1_200)
-def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkeypatch, tmp_path, migrated_file):
-    taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, Functions), examples=216, steps=51)
+def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkeypatch, tmp_path, all_databases):
+    taken = run(monkeypatch, tmp_path, all_databases, clocked(monkeypatch, Functions), examples=216, steps=51)
     assert taken.total() >= 9_000
     assert min(taken[name] for name in RULES) >= 20
 
 
 @pytest.mark.timeout(600)
-def test_a_thousand_steps_over_http_break_nothing(monkeypatch, tmp_path, migrated_file, app):
+def test_a_thousand_steps_over_http_break_nothing(monkeypatch, tmp_path, all_databases, app):
     app.state.settings = app.state.settings.model_copy(update={"lease_minutes": LEASE.seconds // 60})
     with TestClient(app) as started:
 
-        def desk(path, clock):
-            return Pages(path, clock, app, started.portal)
+        def desk(url, clock):
+            return Pages(url, clock, app, started.portal)
 
         own = app.state.database
-        taken = run(monkeypatch, tmp_path, migrated_file, clocked(monkeypatch, desk), examples=27, steps=51)
+        taken = run(monkeypatch, tmp_path, all_databases, clocked(monkeypatch, desk), examples=27, steps=51)
         app.state.database = own
     assert taken.total() >= 1_000
 
@@ -469,16 +469,9 @@ RULES = (
 def clocked(monkeypatch, make_desk):
     """A desk whose routes read the test's clock."""
 
-    def make(path, clock):
+    def make(url, clock):
         for module in (desk_routes, save_routes):
             monkeypatch.setattr(module, "now", clock)
-        return make_desk(path, clock)
+        return make_desk(url, clock)
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def _no_left_over_files(tmp_path):
-    yield
-    for path in tmp_path.glob("*.db*"):
-        path.unlink()

@@ -1,0 +1,104 @@
+"""Fresh databases for tests, on SQLite or on PostgreSQL: migrated once, then copied for each test."""
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from app import migrate
+from app.db import connect
+from tests.postgres_server import execute, libpq, running
+
+
+@dataclass(frozen=True)
+class SqliteFiles:
+    """`template` is a file with every migration applied."""
+
+    template: Path
+
+    def create(self, folder: Path, *, migrated: bool = True) -> str:
+        """Make a database in a folder and return its URL; one that is not migrated is not even a file yet."""
+        path = folder / "tuneshift.db"
+        if migrated:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.template, path)
+        return f"sqlite:///{path}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database that nobody uses any more."""
+        for name in ("", "-wal", "-shm"):
+            Path(f"{make_url(url).database}{name}").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class PostgresDatabases:
+    """`server` is the URL of its database `postgres`; the one called `migrated` has every migration applied."""
+
+    server: str
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def create(self, _folder: Path, *, migrated: bool = True) -> str:
+        """Make a database and return its URL; one that is not migrated is empty."""
+        name = f"test{next(self.numbers)}"
+        execute(self.server, f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
+        return _beside(self.server, name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected still."""
+        execute(self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+
+class PlainReader:
+    """Asks a database past the app, through the driver alone; `?` stands for a value."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._sqlite = parsed.get_backend_name() == "sqlite"
+        if self._sqlite:
+            self._connection = sqlite3.connect(parsed.database)
+        else:
+            self._connection = psycopg.connect(libpq(parsed), autocommit=True, options="-c timezone=UTC")
+
+    def ask(self, query: str, values: Sequence[object] = ()) -> list[tuple]:
+        """Return the rows a query finds now."""
+        return self._connection.execute(query if self._sqlite else query.replace("?", "%s"), values).fetchall()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+
+Databases = SqliteFiles | PostgresDatabases
+
+
+@contextmanager
+def databases(kind: str, folder: Path) -> Iterator[Databases]:
+    """Prepare what databases of a kind, `sqlite` or `postgres`, are copied from; a server ends with the block."""
+    if kind == "sqlite":
+        url = f"sqlite:///{folder / 'tuneshift.db'}"
+        _migrate(url)
+        yield SqliteFiles(folder / "tuneshift.db")
+        return
+    with running() as server:
+        execute(server, "CREATE DATABASE migrated TEMPLATE template0")
+        _migrate(_beside(server, "migrated"))
+        yield PostgresDatabases(server)
+
+
+def _migrate(url: str) -> None:
+    engine = connect(url)
+    migrate.upgrade(engine)
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+
+
+def _beside(server: str, name: str) -> str:
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
