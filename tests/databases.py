@@ -36,22 +36,53 @@ class SqliteFiles:
             Path(f"{make_url(url).database}{name}").unlink(missing_ok=True)
 
 
+# All rows of all tables but the migrations', past triggers and foreign keys, and whoever was connected still.
+_EMPTY = """
+SET session_replication_role = replica;
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$ DECLARE one name; BEGIN
+  FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+    EXECUTE format('DELETE FROM %I', one);
+  END LOOP;
+END $$
+"""
+# Deleted rows stay in the files of a database; after so many tests it is made anew.
+_USES = 50
+
+
 @dataclass(frozen=True)
 class PostgresDatabases:
-    """`server` is the URL of its database `postgres`; the one called `migrated` has every migration applied."""
+    """`server` is the URL of its database `postgres`; the one called `migrated` has every migration applied.
+
+    A database is emptied and used again, under another name: whatever a test left running finds it no more.
+    """
 
     server: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    emptied: list[tuple[str, int]] = field(default_factory=list)
+    uses: dict[str, int] = field(default_factory=dict)
 
     def create(self, _folder: Path, *, migrated: bool = True) -> str:
         """Make a database and return its URL; one that is not migrated is empty."""
         name = f"test{next(self.numbers)}"
-        execute(self.server, f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
+        if migrated and self.emptied:
+            before, self.uses[name] = self.emptied.pop()
+            execute(self.server, f"ALTER DATABASE {before} RENAME TO {name}")
+        else:
+            execute(self.server, f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
+            self.uses[name] = 0 if migrated else _USES
         return _beside(self.server, name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected still."""
-        execute(self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+        name = make_url(url).database
+        uses = self.uses.pop(name) + 1
+        if uses >= _USES:
+            execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+            return
+        execute(url, _EMPTY)
+        execute(self.server, f"ALTER DATABASE {name} RENAME TO emptied{name}")
+        self.emptied.append((f"emptied{name}", uses))
 
 
 class PlainReader:

@@ -103,10 +103,10 @@ def running(**settings: str) -> Iterator[str]:
         guard.wait(timeout=START_S)
 
 
-def execute(url: str, statement: str) -> None:
-    """Run one statement outside a transaction, as CREATE DATABASE asks for."""
+def execute(url: str, statements: str) -> None:
+    """Run statements; a single one is outside a transaction, as CREATE DATABASE asks for."""
     with psycopg.connect(libpq(make_url(url)), autocommit=True) as connection:
-        connection.execute(statement)
+        connection.execute(statements)
 
 
 def libpq(url: URL) -> str:
