@@ -1,17 +1,17 @@
 """Bring a database to the newest schema, say where it stands, and copy it while it is in use."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 
 from app.errors import ConfigurationError
 from app.settings import ROOT
+from app.storage.backup import backup as backup_to
+from app.storage.soundness import problems_of
 
 _BY_LANGUAGE = text(
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
@@ -76,40 +76,17 @@ def config(connection: Connection) -> Config:
 
 def check(engine: Engine) -> list[str]:
     """List what is wrong with the database, in words; empty when it is sound and current."""
-    try:
-        problems = [] if is_current(engine) else ["the schema is not current; run: tuneshift db upgrade"]
-        return problems if engine.dialect.name != "sqlite" else problems + _unsound(engine)
-    except DatabaseError as error:
-        # A file too damaged to be asked: no more can be said, and a copy is the way back.
-        return [f"it cannot be read: {error.orig}; restore a backup"]
-
-
-def _unsound(engine: Engine) -> list[str]:
-    """List what SQLite itself finds wrong with its file."""
-    problems = []
+    if not is_current(engine):
+        return ["the schema is not current; run: tuneshift db upgrade"]
     with engine.connect() as connection:
-        integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-        problems += [f"integrity: {line}" for line in integrity if line != "ok"]
-        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-        problems += [f"row {row[1]} of {row[0]} points at a missing row of {row[2]}" for row in orphans]
-    return problems
+        unsorted = _ordered_by_language(connection) if connection.dialect.name == "postgresql" else {}
+    found = [f"{table} is sorted by a language; run: tuneshift db upgrade" for table in unsorted]
+    return [*found, *problems_of(engine)]
 
 
 def backup(url: str, *, target: Path) -> None:
-    """Copy a SQLite database to a new file while others use it; the copy is consistent and checked.
+    """Copy a database to a new file while others use it; the copy is consistent and checked.
 
-    Raises ConfigurationError for another kind of database, or when the target exists.
+    Raises ConfigurationError, with no file left, where the target exists or the copy cannot be made.
     """
-    source = make_url(url)
-    if source.get_backend_name() != "sqlite" or not source.database:
-        raise ConfigurationError("Only a SQLite database is backed up here.", remedy="For PostgreSQL use pg_dump.")
-    if target.exists():
-        raise ConfigurationError(f"{target} exists already.", remedy="Name a file that does not.")
-    partial = target.with_name(f"{target.name}.partial")
-    with closing(sqlite3.connect(source.database)) as origin, closing(sqlite3.connect(partial)) as copy:
-        origin.backup(copy)
-        verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
-    if verdict != "ok":
-        partial.unlink()
-        raise ConfigurationError(f"The copy is damaged ({verdict}); nothing was kept.")
-    partial.replace(target)
+    backup_to(url, target=target)

@@ -79,6 +79,30 @@ def database(settings: Settings) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def both_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Databases]]:
+    """Fresh databases of both kinds, whichever the run is about."""
+    folder = tmp_path_factory.mktemp("both")
+    with databases("sqlite", folder) as sqlite, databases("postgres", folder) as postgres:
+        yield {"sqlite": sqlite, "postgres": postgres}
+
+
+@pytest.fixture
+def fresh(both_databases: dict[str, Databases], tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Open fresh databases: `fresh("sqlite")`, `fresh("postgres", migrated=False)`; all are let go at the end."""
+    opened: list[tuple[Databases, str, Engine]] = []
+
+    def make(kind: str, *, migrated: bool = True) -> Engine:
+        url = both_databases[kind].create(tmp_path / f"{kind}{len(opened)}", migrated=migrated)
+        opened.append((both_databases[kind], url, connect(url)))
+        return opened[-1][2]
+
+    yield make
+    for made, url, engine in opened:
+        engine.dispose()
+        made.drop(url)
+
+
 @pytest.fixture
 def scripted_engines(tmp_path: Path) -> ScriptedEngines:
     return build_scripted_engines(tmp_path / "tokenizer")

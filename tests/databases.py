@@ -39,12 +39,19 @@ class SqliteFiles:
 # All rows of all tables but the migrations', past triggers and foreign keys, and whoever was connected still.
 _EMPTY = """
 SET session_replication_role = replica;
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid();
 DO $$ DECLARE one name; BEGIN
   FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
     EXECUTE format('DELETE FROM %I', one);
   END LOOP;
 END $$
+"""
+# A test may have changed more than rows; such a database is not used again.
+_SHAPE = """
+SELECT (SELECT count(*) FROM pg_trigger), (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_attribute),
+  (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_namespace),
+  (SELECT max(version_num) FROM alembic_version)
 """
 # Deleted rows stay in the files of a database; after so many tests it is made anew.
 _USES = 50
@@ -61,6 +68,7 @@ class PostgresDatabases:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     emptied: list[tuple[str, int]] = field(default_factory=list)
     uses: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, tuple] = field(default_factory=dict)
 
     def create(self, _folder: Path, *, migrated: bool = True) -> str:
         """Make a database and return its URL; one that is not migrated is empty."""
@@ -71,13 +79,15 @@ class PostgresDatabases:
         else:
             execute(self.server, f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
             self.uses[name] = 0 if migrated else _USES
+            if migrated:
+                self.shapes.setdefault("migrated", _ask(_beside(self.server, name), _SHAPE))
         return _beside(self.server, name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected still."""
         name = make_url(url).database
         uses = self.uses.pop(name) + 1
-        if uses >= _USES:
+        if uses >= _USES or _ask(url, _SHAPE) != self.shapes["migrated"]:
             execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
             return
         execute(url, _EMPTY)
@@ -120,6 +130,11 @@ def databases(kind: str, folder: Path) -> Iterator[Databases]:
         execute(server, "CREATE DATABASE migrated TEMPLATE template0")
         _migrate(_beside(server, "migrated"))
         yield PostgresDatabases(server)
+
+
+def _ask(url: str, query: str) -> tuple:
+    with psycopg.connect(libpq(make_url(url))) as connection:
+        return connection.execute(query).fetchone()
 
 
 def _migrate(url: str) -> None:

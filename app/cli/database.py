@@ -1,14 +1,23 @@
-"""`tuneshift db`: upgrade, back up, check."""
+"""`tuneshift db`: upgrade, back up, restore, check, move."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from sqlalchemy import Engine
 
 from app import migrate
 from app.cli.common import console
 from app.db import connect
 from app.settings import Settings
+from app.storage.digest import Digest
+from app.storage.move import move as move_rows
+from app.storage.restore import restore as restore_from
+from app.storage.soundness import counts_of
+from models.base import now
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -16,9 +25,9 @@ group = typer.Typer(no_args_is_help=True)
 @group.command()
 def upgrade() -> None:
     """Bring the database to the newest schema; creates it when there is none."""
-    database = connect(Settings().resolved_database_url)
-    migrate.upgrade(database)
-    console.print(f"The database is current: {database.url.render_as_string(hide_password=True)}")
+    with _opened(Settings().resolved_database_url) as database:
+        migrate.upgrade(database)
+        console.print(f"The database is current: {database.url.render_as_string(hide_password=True)}")
 
 
 @group.command()
@@ -29,11 +38,63 @@ def backup(target: Annotated[Path, typer.Argument(help="The file to write; it mu
 
 
 @group.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that `tuneshift db backup` wrote.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Set aside what the database holds now.")] = False,
+) -> None:
+    """Put a backup in the database's place, and check it; stop the app first."""
+    url = Settings().resolved_database_url
+    before = restore_from(url, source=source, now=now(), overwrite=overwrite)
+    with _opened(url) as database:
+        problems = migrate.check(database)
+    console.print(f"Restored {source}")
+    if before:
+        console.print(f"What was there before is kept as {before}; remove it when you are content.")
+    _say(problems)
+
+
+@group.command()
 def check() -> None:
-    """Say whether the database is sound and current; exit code 1 if not."""
-    problems = migrate.check(connect(Settings().resolved_database_url))
+    """Say whether the database is sound and current, and count its rows; exit code 1 if it is not."""
+    with _opened(Settings().resolved_database_url) as database:
+        _say(migrate.check(database))
+        for table, rows in counts_of(database).items():
+            if rows:
+                console.print(f"  {table:20} {rows:>12,}", markup=False)
+
+
+@group.command()
+def move(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The database to read, left as it is.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database of either kind.")],
+) -> None:
+    """Copy every row from one database to another, SQLite or PostgreSQL: all of them, or none."""
+    with _opened(source) as old, _opened(target) as new, console.status("") as status:
+        moved = move_rows(old, new, report=lambda table, rows: status.update(f"{table}: {rows:,} rows"))
+    console.print(_moved(moved))
+    console.print(f"Moved {sum(one.rows for one in moved.values()):,} rows; each table was read back and is the same.")
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Engine]:
+    database = connect(url)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _say(problems: list[str]) -> None:
     for problem in problems:
         console.print(problem, style="red", markup=False)
     if problems:
         raise typer.Exit(1)
     console.print("The database is sound and current")
+
+
+def _moved(moved: dict[str, Digest]) -> Table:
+    table = Table("table", "rows", "hash", box=None)
+    for name, digest in moved.items():
+        if digest.rows:
+            table.add_row(name, f"{digest.rows:,}", digest.hexadecimal[:16])
+    return table

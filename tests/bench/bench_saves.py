@@ -1,10 +1,11 @@
-"""Fifty annotators who each save once a second, on one SQLite file: latencies as a browser would see them.
+"""Fifty annotators who each save once a second, on SQLite or PostgreSQL: latencies as a browser would see them.
 
-Run: python -m tests.bench.bench_saves [PEOPLE] [SECONDS]. Fails when p99 is 1 s or more, or anything is refused.
+Run: python -m tests.bench.bench_saves [PEOPLE] [SECONDS] [--database sqlite|postgres]. The server is started for it and
+writes to disk as it does by default. Fails when p99 is 1 s or more, or anything is refused.
 """
 
+import argparse
 import http.client
-import json
 import os
 import random
 import signal
@@ -13,12 +14,18 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from app import migrate
 from app.db import connect
 from app.settings import Settings
+from tests.bench.report import emit
 from tests.kill9 import Nursery, Writer, make_writers
+from tests.postgres_server import running
+
+# What tests leave out for speed, a server in use has.
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 PEOPLE, SECONDS, PERIOD_S = 50, 30, 1.0
 
@@ -36,10 +43,14 @@ def save_steadily(writer: Writer, latencies: list[float], until: float) -> None:
     connection.close()
 
 
-def main(people: int, seconds: int) -> int:
+def main(people: int, seconds: int, kind: str) -> int:
     """Run the load and print what came of it; returns the exit code."""
     latencies: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+    with ExitStack() as stack:
+        if kind == "postgres":
+            os.environ["TUNESHIFT_DATABASE_URL"] = stack.enter_context(running(**_DURABLE))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=256))
         settings = Settings(_env_file=None, data_dir=Path(folder) / "data")
         database = connect(settings.resolved_database_url)
         migrate.upgrade(database)
@@ -62,10 +73,14 @@ def main(people: int, seconds: int) -> int:
     milliseconds = {"p50_ms": p50, "p99_ms": p99, "longest_ms": latencies[-1]}
     rounded = {name: round(value * 1000, 1) for name, value in milliseconds.items()}
     saves = {"people": people, "saves": len(latencies), "expected": expected, "refused": len(refused)}
-    print(json.dumps({"bench": "saves", **saves, **rounded}))
+    emit(bench="saves", database=kind, **saves, **rounded)
     return int(p99 >= 1 or bool(refused) or len(latencies) < expected)
 
 
 if __name__ == "__main__":
-    given = [int(argument) for argument in sys.argv[1:]]
-    sys.exit(main(*(given + [PEOPLE, SECONDS][len(given) :])))
+    options = argparse.ArgumentParser()
+    options.add_argument("people", type=int, nargs="?", default=PEOPLE)
+    options.add_argument("seconds", type=int, nargs="?", default=SECONDS)
+    options.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    given = options.parse_args()
+    sys.exit(main(given.people, given.seconds, given.database))
