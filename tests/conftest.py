@@ -79,7 +79,7 @@ def database(settings: Settings) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def both_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Databases]]:
     """Fresh databases of both kinds, whichever the run is about."""
     folder = tmp_path_factory.mktemp("both")

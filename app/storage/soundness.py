@@ -76,9 +76,9 @@ def _guards_gone(connection: Connection) -> Iterator[str]:
 
 def _answers_out_of_order(connection: Connection) -> Iterator[str]:
     numbers = (
-        select(Revision.presentation_id)
-        .group_by(Revision.presentation_id)
-        .having(func.max(Revision.number) != func.count())
+        select(col(Revision.presentation_id))
+        .group_by(col(Revision.presentation_id))
+        .having(func.max(col(Revision.number)) != func.count())
     )
     if gaps := connection.execute(select(func.count()).select_from(numbers.subquery())).scalar_one():
         yield f"{gaps} presentations lack a revision between their first and their last"
