@@ -8,10 +8,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from app.database.backup import backup as backup_to
+from app.database.soundness import problems_of
 from app.errors import ConfigurationError
 from app.settings import ROOT
-from app.storage.backup import backup as backup_to
-from app.storage.soundness import problems_of
 
 _BY_LANGUAGE = text(
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "

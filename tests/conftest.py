@@ -31,6 +31,8 @@ from tests.scripted_engine import scripted_engines as build_scripted_engines
 
 ORIGIN = "http://testserver"
 START_S = 20
+# Who asks for one of these stores things in the database of the run.
+_STORING = {"database_url", "all_databases"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -217,8 +219,15 @@ def htmx(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the browser tests last: their driver keeps an event loop open, beside which `asyncio.run` refuses to run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the browser tests last: their driver keeps an event loop open, beside which `asyncio.run` refuses to run.
+
+    On another database than SQLite only those run that would notice.
+    """
+    if config.getoption("--database") != "sqlite":
+        indifferent = [item for item in items if not _STORING & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=indifferent)
+        items[:] = [item for item in items if item not in set(indifferent)]
     for item in items:
         if item.nodeid.startswith("tests/engine/"):
             item.add_marker("alone")

@@ -4,7 +4,7 @@ from alembic import command
 from sqlalchemy import Engine, MetaData
 
 from app import migrate
-from app.storage.digest import Digest, digest_of
+from app.database.digest import Digest, digest_of
 
 Held = dict[str, Digest]
 

@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 
 from app import migrate
 from app.cli.common import console
+from app.database.digest import Digest
+from app.database.move import move as move_rows
+from app.database.restore import restore as restore_from
+from app.database.soundness import counts_of
 from app.db import connect
 from app.settings import Settings
-from app.storage.digest import Digest
-from app.storage.move import move as move_rows
-from app.storage.restore import restore as restore_from
-from app.storage.soundness import counts_of
 from models.base import now
 
 group = typer.Typer(no_args_is_help=True)

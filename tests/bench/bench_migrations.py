@@ -29,7 +29,7 @@ def measure(kind: str, folder: Path, judgments: int) -> bool:
         with writing(database) as session:
             items = judgments // (PAIRS * OVERLAP)
             study = build_study(session, owner=make_user(session), items=items, overlap=OVERLAP)
-            counts = simulate_into(session, study, PLANTED, annotators=50)
+            counts = simulate_into(session, study, PLANTED, annotators=PAIRS * OVERLAP)
         before = held(database, columns_of(database))
         down = Stopwatch()
         downgrade(database, OLDEST)

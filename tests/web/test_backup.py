@@ -9,10 +9,10 @@ from sqlalchemy import Engine, text
 from sqlmodel import select
 
 from app import migrate
+from app.database import tools
+from app.database.restore import restore
 from app.db import connect, reading, writing
 from app.errors import ConfigurationError
-from app.storage import tools
-from app.storage.restore import restore
 from models import Revision, Role
 from tests.factories import fill_study, make_member, make_study, make_user
 from tests.simulation.desks import Clock, Functions

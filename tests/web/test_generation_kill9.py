@@ -38,7 +38,7 @@ PAUSE_S = 0.04
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, database_url):
     settings = Settings(_env_file=None, data_dir=tmp_path / "data")
     database = connect(settings.resolved_database_url)
     migrate.upgrade(database)

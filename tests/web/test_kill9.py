@@ -8,7 +8,7 @@ CYCLES = 200
 
 
 @pytest.mark.timeout(600)
-def test_no_acknowledged_judgment_is_lost_when_the_server_is_killed(tmp_path):
+def test_no_acknowledged_judgment_is_lost_when_the_server_is_killed(tmp_path, database_url):
     outcome = kill_again_and_again(tmp_path / "data", cycles=CYCLES, seed=20_240_721)
     assert outcome.refused == []
     assert (outcome.lost, outcome.duplicated, outcome.gaps, outcome.integrity) == (0, 0, 0, "ok")

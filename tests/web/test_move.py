@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
+from app.database.digest import digest_of
+from app.database.move import move
 from app.db import writing
 from app.errors import ConfigurationError
-from app.storage.digest import digest_of
-from app.storage.move import move
 from models import Trace
 from tests.factories import add, make_response, make_user
 from tests.simulation.database import simulate_into

@@ -37,7 +37,7 @@ WAIT_S = 20
 
 
 @pytest.fixture
-def settings(request, tmp_path):
+def settings(request, tmp_path, database_url):
     return Settings(_env_file=None, data_dir=tmp_path / "data", public_url=ORIGIN, **getattr(request, "param", {}))
 
 

@@ -9,9 +9,9 @@ from sqlmodel import SQLModel
 
 import models  # noqa: F401  importing registers the tables
 from app import migrate
+from app.database.digest import Digest, digest_of, read_rows
 from app.db import snapshot, writing
 from app.errors import ConfigurationError
-from app.storage.digest import Digest, digest_of, read_rows
 
 Report = Callable[[str, int], None]
 

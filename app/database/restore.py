@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
+from app.database.backup import SET_ASIDE, examine_file, server_version
+from app.database.tools import address_of, find_tool, run_tool
 from app.errors import ConfigurationError
-from app.storage.backup import SET_ASIDE, examine_file, server_version
-from app.storage.tools import address_of, find_tool, run_tool
 
 _ARCHIVE = b"PGDMP"
 _IN_USE = text(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 
+from app.database.tools import address_of, find_tool, run_tool
 from app.errors import ConfigurationError
-from app.storage.tools import address_of, find_tool, run_tool
 
 # Restoring beside what was there sets it aside under such a name; it is no part of the database any more.
 SET_ASIDE = "replaced_"
