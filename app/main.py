@@ -157,6 +157,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     app.state.database = connect(settings.resolved_database_url)
     if not await run_in_threadpool(migrate.is_current, app.state.database):
+        app.state.database.dispose()
         raise ConfigurationError("The database lacks migrations.", remedy="Run: tuneshift db upgrade")
     given = app.state.engines
     if given is None:

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DatabaseError
 
 from app.database.backup import backup as backup_to
 from app.database.soundness import problems_of
@@ -76,6 +77,14 @@ def config(connection: Connection) -> Config:
 
 def check(engine: Engine) -> list[str]:
     """List what is wrong with the database, in words; empty when it is sound and current."""
+    try:
+        return _unsound(engine)
+    except DatabaseError as error:
+        # Too damaged to be asked: no more can be said, and a copy is the way back.
+        return [f"it cannot be read: {error.orig}; restore a backup"]
+
+
+def _unsound(engine: Engine) -> list[str]:
     if not is_current(engine):
         return ["the schema is not current; run: tuneshift db upgrade"]
     with engine.connect() as connection:

@@ -1,6 +1,7 @@
 """24: what another website makes a browser send changes nothing, and neither does reading."""
 
 import pytest
+from sqlalchemy import inspect
 
 from app.accounts.access import ACCESS
 from tests.web.test_access import place as place  # noqa: PLC0414  a fixture
@@ -12,7 +13,7 @@ LEFT_BY_LOOKS = {"studyevent", "studyfindings"}
 def stored(database):
     """Read every table, a row a text."""
     with database.connect() as connection:
-        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
+        names = inspect(connection).get_table_names()
         return {name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM "{name}"'))) for name in names}
 
 

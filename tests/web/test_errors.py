@@ -177,6 +177,7 @@ def test_people_keep_their_way_back_on_any_error_page(researcher, annotator):
 
 def test_a_database_that_is_gone_still_leaves_words(app, researcher, tmp_path):
     (tmp_path / "folder.db").mkdir()
+    app.state.database.dispose()
     app.state.database = connect(f"sqlite:///{tmp_path / 'folder.db'}")
     response = researcher.get("/checkpoints")
     assert response.status_code == 507

@@ -57,6 +57,7 @@ def test_a_server_does_not_start_on_a_database_it_would_fail_on(settings, script
 
 def test_a_database_that_is_gone_is_not_ready(app, anonymous, tmp_path):
     (tmp_path / "folder.db").mkdir()
+    app.state.database.dispose()
     app.state.database = connect(f"sqlite:///{tmp_path / 'folder.db'}")
     response = anonymous.get("/readyz")
     assert response.status_code == 503

@@ -38,12 +38,10 @@ def write_together(database, *, hold_s):
 
 
 @pytest.fixture
-def impatient(monkeypatch, settings, database):
-    """The same file behind a pool whose connections wait for one another for a fifth of a second only."""
+def impatient(monkeypatch, fresh):
+    """A file of SQLite behind a pool whose connections wait for one another for a fifth of a second only."""
     monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 200)
-    engine = connect(settings.resolved_database_url)
-    yield engine
-    engine.dispose()
+    return fresh("sqlite")
 
 
 def test_forty_writers_at_once_wait_for_their_turn_and_none_is_told_that_the_file_is_locked(impatient):
