@@ -19,6 +19,7 @@ BUSY_TIMEOUT_MS = 10_000
 _LONGEST_QUEUE_S = 60.0
 # The requests of one process run in 40 threads, and each has one connection at a time.
 _KEPT_CONNECTIONS, _MORE_CONNECTIONS = 10, 30
+_ROWS_AHEAD = 200
 # One number that every writer locks, whichever process it is in (decision 0017); the lock ends with its transaction,
 # however that ends. A writer that vanished without closing its connection is given up after five minutes.
 _WRITERS_LOCK = 7_588_673
@@ -99,18 +100,23 @@ def reading(engine: Engine) -> Iterator[Session]:
 
     What it reads is one state of the database, that of its first query, whoever writes meanwhile.
     """
-    # A transaction of SQLite in WAL mode is a snapshot by itself; elsewhere it has to be asked for.
-    if engine.dialect.name != "sqlite":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ")
-    with Session(engine) as session:
+    with Session(_one_state(engine)) as session:
         yield session
 
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Session]:
-    """A session for queries only whose work may take long, such as an export: one state of the database, whole."""
-    with reading(engine) as session:
+    """A session for queries alone whose answers may be long, such as an export's: rows come as they are asked for."""
+    engine = _one_state(engine)
+    if engine.dialect.name != "sqlite":
+        engine = engine.execution_options(stream_results=True, max_row_buffer=_ROWS_AHEAD)
+    with Session(engine) as session:
         yield session
+
+
+def _one_state(engine: Engine) -> Engine:
+    # A transaction of SQLite in WAL mode is a snapshot by itself; elsewhere it has to be asked for.
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 @contextmanager

@@ -25,7 +25,8 @@ _BY_LANGUAGE = text(
 def upgrade(engine: Engine) -> None:
     """Apply every migration that is missing, all or none; safe to call at each start."""
     if engine.dialect.name != "sqlite":
-        with engine.begin() as connection:
+        # Of two that start together, the second waits, and then finds nothing to do.
+        with engine.execution_options(one_writer=True).begin() as connection:
             command.upgrade(config(connection), "head")
             _order_by_bytes(connection)
         return

@@ -32,7 +32,9 @@ def race(wanted: dict, users: list[str], go: int) -> list:
             if "token" not in wanted:
                 found[place] = claim(session, study, user, now(), lease=LEASE)
                 return
-            sent = read_json(json.dumps(an_answer(base_revision=0, idempotency_key=f"{os.getpid()}-{place}")).encode())
+            sent = read_json(
+                json.dumps(an_answer(base_revision=0, idempotency_key=f"attempt-{os.getpid()}-{place}")).encode()
+            )
             try:
                 saved = save_answer(session, wanted["token"], user, sent, RevisionKind.DRAFT, now(), lease=LEASE)
             except ConflictError:

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from app.cells import raw_cell
-from app.db import reading, writing
+from app.db import snapshot, writing
 from app.results.queries import iter_table
 from app.studies.questions import Dimension, Questions, write_questions
 from models import (
@@ -239,7 +239,7 @@ def test_a_rule_does_not_make_an_export_hold_the_study_in_memory(database, study
                 judge(session, one, who, item, L, comment="y" * 8_000, active_ms=1)
         add(session, Exclusion(study_id=one.id, rule="min_active", settings={"seconds": 1.0}))
     for table in ("preferences.csv", "exclusions.csv", "revisions.jsonl"):
-        with reading(database) as session:
+        with snapshot(database) as session:
             one = session.get_one(Study, study.id)
             next(iter_table(session, one, table))
             tracemalloc.start()
