@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import select
+from typer.testing import CliRunner
 
 from app import migrate
+from app.cli import cli
 from app.database import tools
 from app.database.restore import restore
 from app.db import connect, reading, writing
@@ -182,6 +184,26 @@ def test_pg_dump_that_is_missing_or_too_old_is_said(fresh, tmp_path, monkeypatch
     with pytest.raises(ConfigurationError, match=r"pg_dump is of version 9, the server of version \d+"):
         migrate.backup(url, target=tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_commands_say_what_they_did(fresh, tmp_path, monkeypatch):
+    def run(url, *arguments):
+        monkeypatch.setenv("TUNESHIFT_DATABASE_URL", url)
+        done = CliRunner().invoke(cli, ["db", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    old = address(fresh("sqlite"))
+    new, again = (address(fresh("postgres", migrated=False)) for _ in range(2))
+    database = connect(old)
+    open_study(database)
+    database.dispose()
+    assert "integrity checked" in run(old, "backup", str(tmp_path / "file"))
+    assert "each table was read back and is the same" in run("", "move", "--from", old, "--to", new)
+    assert "sound and current" in run(new, "check")
+    run(new, "backup", str(tmp_path / "archive"))
+    assert "sound and current" in run(again, "restore", str(tmp_path / "archive"))
+    assert run(again, "check") == run(old, "check")
 
 
 DAMAGES = {
