@@ -14,6 +14,8 @@ from fastapi import Depends, Request
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
+from app.errors import ConfigurationError
+
 BUSY_TIMEOUT_MS = 10_000
 # Longer than any queue of writers; only a transaction inside another one would ever wait it out.
 _LONGEST_QUEUE_S = 60.0
@@ -30,7 +32,10 @@ _TAKE_TURN = (
 
 
 def connect(url: str) -> Engine:
-    """Open the pool for a SQLAlchemy URL; a SQLite file is durable (WAL, synchronous FULL) and checks foreign keys."""
+    """Open the pool for a SQLAlchemy URL; a SQLite file is durable (WAL, synchronous FULL) and checks foreign keys.
+
+    Raises ConfigurationError for another kind of database than SQLite or PostgreSQL, or when its driver is missing.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return _connect_to_server(parsed)
@@ -46,13 +51,23 @@ def connect(url: str) -> Engine:
 def _connect_to_server(url: URL) -> Engine:
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=_KEPT_CONNECTIONS,
-        max_overflow=_MORE_CONNECTIONS,
-        connect_args={"application_name": "tuneshift"},
-    )
+    if url.drivername != "postgresql+psycopg":
+        raise ConfigurationError(
+            f"Tuneshift stores in SQLite or PostgreSQL, not by {url.drivername}.",
+            remedy="Set TUNESHIFT_DATABASE_URL to postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
+        )
+    try:
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=_KEPT_CONNECTIONS,
+            max_overflow=_MORE_CONNECTIONS,
+            connect_args={"application_name": "tuneshift"},
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "PostgreSQL needs the package psycopg.", remedy="Run: pip install 'tuneshift[postgres]'"
+        ) from error
     event.listen(engine, "begin", _begin_on_server)
     return engine
 
