@@ -24,7 +24,7 @@ from app.db import connect, writing
 from app.main import create_app
 from app.settings import Settings
 from models import Role, Study, User
-from tests.databases import Databases, databases
+from tests.databases import Databases, SqliteFiles, databases
 from tests.factories import make_member, make_study, make_user
 from tests.scripted_engine import ScriptedEngines
 from tests.scripted_engine import scripted_engines as build_scripted_engines
@@ -59,10 +59,10 @@ def database_url(
 
     Every process the test starts finds it: SQLite by its folder, PostgreSQL by the environment.
     """
-    url = all_databases.create(tmp_path / "data", migrated="database" in request.fixturenames)
-    if url.startswith("sqlite"):
-        yield url
+    if isinstance(all_databases, SqliteFiles):
+        yield all_databases.create(tmp_path / "data", migrated=False)
         return
+    url = all_databases.create(tmp_path / "data", migrated="database" in request.fixturenames)
     monkeypatch.setenv("TUNESHIFT_DATABASE_URL", url)
     yield url
     all_databases.drop(url)
@@ -74,8 +74,10 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Engine]:
+def database(settings: Settings, all_databases: Databases) -> Iterator[Engine]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if isinstance(all_databases, SqliteFiles):
+        all_databases.create(settings.data_dir)
     engine = connect(settings.resolved_database_url)
     yield engine
     engine.dispose()
@@ -225,7 +227,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     On another database than SQLite only those run that would notice.
     """
     if config.getoption("--database") != "sqlite":
-        indifferent = [item for item in items if not _STORING & set(getattr(item, "fixturenames", ()))]
+        indifferent = [
+            item
+            for item in items
+            if item.get_closest_marker("sqlite") or not _STORING & set(getattr(item, "fixturenames", ()))
+        ]
         config.hook.pytest_deselected(items=indifferent)
         items[:] = [item for item in items if item not in set(indifferent)]
     for item in items:

@@ -29,6 +29,7 @@ from tests.disks import (
 from tests.factories import fill_study
 from tests.web.judging_help import a_form, an_answer, page_data, post, take
 
+pytestmark = pytest.mark.sqlite
 # SQLite fills the pages it has first, so what must not fit is larger than a page.
 LONG = "word" * 1_800
 FULL, READ_ONLY = storage.FULL.message, storage.READ_ONLY.message
