@@ -157,14 +157,17 @@ def _next(
     session: Session, study: Study, member: Membership, own: Sequence[Presentation], now: datetime
 ) -> tuple[Slot, int] | None:
     """Choose the next item, with what balance asks of its sides."""
-    practice = practice_left(session, study.id, own)
+    kinds = kinds_of(session, study.id)
+    # Most studies have neither practice nor gold, and looking for them costs as much as the item itself.
+    practice = practice_left(session, study.id, own) if ItemKind.PRACTICE in kinds.values() else []
     if practice:
         return _with_sides(practice[0], leans_of(session, study, member.user_id, now, special=True))
-    done = regular_done(own, kinds_of(session, study.id))
+    done = regular_done(own, kinds)
     slots = [] if limit_left(study, done) == 0 else open_slots(session, study, member.user_id, now)
     if not slots:
         return None
-    gold = [slot for at, slot in gold_left(session, study, member, own) if at <= done]
+    due = gold_left(session, study, member, own) if ItemKind.GOLD in kinds.values() else []
+    gold = [slot for at, slot in due if at <= done]
     if gold:
         return _with_sides(gold[0], leans_of(session, study, member.user_id, now, special=True))
     leans = leans_of(session, study, member.user_id, now, special=False)
