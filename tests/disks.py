@@ -7,15 +7,40 @@ everywhere, and meets the very errors of SQLite that a full or a read-only disk 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Engine, event
 
+from app import migrate
 from app.db import connect
+from app.settings import Settings
 
+ORIGIN = "http://testserver"
 _FILLING = "filling"
 _BLOCK = 4096
+
+
+@cache
+def _migrated() -> bytes:
+    """A SQLite file with every migration applied, made once."""
+    with TemporaryDirectory() as folder:
+        database = connect(f"sqlite:///{folder}/tuneshift.db")
+        migrate.upgrade(database)
+        with database.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.dispose()
+        return (Path(folder) / "tuneshift.db").read_bytes()
+
+
+def sqlite_settings(folder: Path) -> Settings:
+    """Settings with a SQLite file in `folder`, whatever database the run is about: these faults are of files."""
+    folder.mkdir(parents=True)
+    file = folder / "tuneshift.db"
+    file.write_bytes(_migrated())
+    return Settings(_env_file=None, data_dir=folder, database_url=f"sqlite:///{file}", public_url=ORIGIN)
 
 
 def _run(*command: str) -> None:

@@ -9,11 +9,16 @@ from app import storage
 from app.db import writing
 from models import RevisionKind
 from tests.browser.judging_help import SAVED, press, revisions, start
-from tests.disks import no_room
+from tests.disks import no_room, sqlite_settings
 from tests.factories import fill_study
 
 # Larger than what an SQLite file has to spare on the pages it has.
 LONG = ("A long remark. " * 600).strip()
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return sqlite_settings(tmp_path / "data")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ENDING_S = 120
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, database_url):
     save_checkpoints(tmp_path / "checkpoints")
     return Settings(
         _env_file=None,

@@ -12,9 +12,7 @@ from sqlmodel import col, select
 
 from app import db, migrate, storage
 from app.db import connect, reading, writing
-from app.settings import Settings
 from models import Revision
-from tests.conftest import ORIGIN
 from tests.disks import (
     damage_index,
     fail,
@@ -25,6 +23,7 @@ from tests.disks import (
     no_changes,
     no_room,
     small_disk,
+    sqlite_settings,
 )
 from tests.factories import fill_study
 from tests.web.judging_help import a_form, an_answer, page_data, post, take
@@ -34,6 +33,11 @@ pytestmark = pytest.mark.sqlite
 LONG = "word" * 1_800
 FULL, READ_ONLY = storage.FULL.message, storage.READ_ONLY.message
 HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return sqlite_settings(tmp_path / "data")
 
 
 @pytest.fixture
@@ -166,7 +170,7 @@ class TestMounted:
 
     @pytest.fixture
     def settings(self, disk):
-        return Settings(_env_file=None, data_dir=disk / "data", public_url=ORIGIN)
+        return sqlite_settings(disk / "data")
 
     def test_case_36_a_full_disk_loses_nothing_and_needs_no_restart(
         self, app, annotator, researcher, saved, database, study, disk
@@ -240,7 +244,7 @@ class TestFailing:
 
     @pytest.fixture
     def settings(self, disk):
-        return Settings(_env_file=None, data_dir=disk / "data", public_url=ORIGIN)
+        return sqlite_settings(disk / "data")
 
     def test_case_36_a_disk_that_turns_read_only_goes_on_showing_what_it_has(
         self, annotator, researcher, saved, study, disk, tmp_path
