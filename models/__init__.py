@@ -40,6 +40,7 @@ from models.study import (
     StudyState,
     WithdrawalPolicy,
 )
+from models.throttle import ThrottleMoment
 from models.tuning_set import Borrowing, ImportState, TuningInstance, TuningSet, TuningSetUse
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "StudyEvent",
     "StudyFindings",
     "StudyState",
+    "ThrottleMoment",
     "Trace",
     "TraceAggregate",
     "TuningInstance",

@@ -1,11 +1,12 @@
-"""Slow down guessing: attempts per account and per client in a sliding window, in this process's memory."""
+"""Slow down guessing: attempts per account and per client in a sliding window, remembered where the caller says."""
 
 import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
+from app.accounts.moments import InMemory
 from app.errors import TooManyRequestsError
 
 WINDOW_S = 15 * 60
@@ -16,35 +17,58 @@ PER_ACCOUNT_ANYWHERE = 50
 PER_CLIENT = 60
 UNKNOWN_LINKS = 100
 JOINS = 120
-_SWEEP_ABOVE = 10_000
+_AHEAD_S = 60
 _LINK = "ask for a sign-in link"
+
+
+class Moments(Protocol):
+    """Moments under keys, as seen and changed within one turn; nobody else's turn comes in between."""
+
+    def since(self, key: str, moment: float) -> list[float]:
+        """List the moments under a key after `moment`, oldest first."""
+
+    def add(self, key: str, moment: float) -> None:
+        """Add one."""
+
+    def drop_latest(self, key: str) -> None:
+        """Take the latest back, if there is one."""
+
+    def forget(self, key: str) -> None:
+        """Drop all under a key."""
+
+    def knows(self, key: str) -> bool:
+        """Tell whether a key was ever learned."""
+
+    def learn(self, key: str, moment: float) -> None:
+        """Remember a key for good, or until there are too many."""
+
+
+class Memory(Protocol):
+    """Where moments are kept."""
+
+    def look(self) -> AbstractContextManager[Moments]:
+        """Only look."""
+
+    def turn(self) -> AbstractContextManager[Moments]:
+        """Look and change; what was changed is kept when the turn ends, also by an error."""
 
 
 class _Windows:
     """Moments under a key, in a sliding window."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], memory: Memory | None) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._moments: dict[str, deque[float]] = {}
+        self._memory: Memory = memory or InMemory()
 
-    def _refuse(self, key: str, *, now: float, limit: int, message: str, or_else: str) -> None:
-        moments = self._moments.get(key, deque())
-        while moments and moments[0] <= now - WINDOW_S:
-            moments.popleft()
+    def _refuse(self, turn: Moments, key: str, *, now: float, limit: int, message: str, or_else: str) -> None:
+        # What lies in the future was counted by a clock that has been put right since.
+        moments = [moment for moment in turn.since(key, now - WINDOW_S) if moment <= now + _AHEAD_S]
         if len(moments) < limit:
             return
         minutes = math.ceil((moments[0] + WINDOW_S - now) / 60)
         raise TooManyRequestsError(
             message, remedy=f"Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or {or_else}."
         )
-
-    def _add(self, key: str, now: float) -> None:
-        if len(self._moments) > _SWEEP_ABOVE:
-            self._moments = {
-                name: moments for name, moments in self._moments.items() if moments and moments[-1] > now - WINDOW_S
-            }
-        self._moments.setdefault(key, deque()).append(now)
 
 
 class LoginThrottle(_Windows):
@@ -53,63 +77,74 @@ class LoginThrottle(_Windows):
     Whoever guesses elsewhere cannot lock a person out of where they have signed in before.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
-        self._known: dict[tuple[str, str], None] = {}
+    def __init__(self, clock: Callable[[], float] = time.time, memory: Memory | None = None) -> None:
+        super().__init__(clock, memory)
 
     def attempt(self, *, account: str, client: str) -> None:
         """Count one attempt, before the password is looked at. Raises TooManyRequestsError saying how long to wait."""
         now = self._clock()
         limits = {f"account {account} at {client}": PER_ACCOUNT, f"client {client}": PER_CLIENT}
-        with self._lock:
-            if (account, client) not in self._known:
+        with self._memory.turn() as turn:
+            if not turn.knows(_known(account, client)):
                 limits[f"account {account}"] = PER_ACCOUNT_ANYWHERE
             for key, limit in limits.items():
-                self._refuse(key, now=now, limit=limit, message="Too many attempts to sign in.", or_else=_LINK)
+                self._refuse(turn, key, now=now, limit=limit, message="Too many attempts to sign in.", or_else=_LINK)
             for key in limits:
-                self._add(key, now)
+                turn.add(key, now)
 
     def succeeded(self, *, account: str, client: str) -> None:
         """Forget the account's failures there; for the client, take back the attempt that succeeded."""
-        with self._lock:
-            self._moments.pop(f"account {account} at {client}", None)
-            counted = [f"client {client}"]
-            if (account, client) not in self._known:
-                self._remember(account, client)
-                counted.append(f"account {account}")
-            for key in counted:
-                if moments := self._moments.get(key):
-                    moments.pop()
-
-    def _remember(self, account: str, client: str) -> None:
-        if len(self._known) >= _SWEEP_ABOVE:
-            self._known.pop(next(iter(self._known)))
-        self._known[account, client] = None
+        with self._memory.turn() as turn:
+            turn.forget(f"account {account} at {client}")
+            turn.drop_latest(f"client {client}")
+            if not turn.knows(_known(account, client)):
+                turn.learn(_known(account, client), self._clock())
+                turn.drop_latest(f"account {account}")
 
 
 class ClientThrottle(_Windows):
     """Counts something that one client may not do without end."""
 
-    def __init__(self, limit: int, message: str, or_else: str, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
+    def __init__(
+        self,
+        limit: int,
+        message: str,
+        or_else: str,
+        clock: Callable[[], float] = time.time,
+        memory: Memory | None = None,
+    ) -> None:
+        super().__init__(clock, memory)
         self._limit, self._message, self._or_else = limit, message, or_else
 
     def check(self, client: str) -> None:
         """Raise TooManyRequestsError where a client has reached the limit."""
-        with self._lock:
-            self._refuse(client, now=self._clock(), limit=self._limit, message=self._message, or_else=self._or_else)
+        now = self._clock()
+        with self._memory.look() as turn:
+            self._refuse(
+                turn, self._key(client), now=now, limit=self._limit, message=self._message, or_else=self._or_else
+            )
 
     def count(self, client: str) -> None:
         """Count one."""
-        with self._lock:
-            self._add(client, self._clock())
+        with self._memory.turn() as turn:
+            turn.add(self._key(client), self._clock())
+
+    def _key(self, client: str) -> str:
+        # What is counted is told apart by what is said of it, because several may share one memory.
+        return f"{self._message} {client}"
 
 
-def link_throttle() -> ClientThrottle:
+def link_throttle(memory: Memory | None = None) -> ClientThrottle:
     """Slow down whoever tries links that are not known."""
-    return ClientThrottle(UNKNOWN_LINKS, "Too many links that are not known.", "ask whoever sent yours")
+    return ClientThrottle(UNKNOWN_LINKS, "Too many links that are not known.", "ask whoever sent yours", memory=memory)
 
 
-def join_throttle() -> ClientThrottle:
+def join_throttle(memory: Memory | None = None) -> ClientThrottle:
     """Slow down one address that joins as ever more people."""
-    return ClientThrottle(JOINS, "Too many people joined from this address.", "ask whoever runs the study")
+    return ClientThrottle(
+        JOINS, "Too many people joined from this address.", "ask whoever runs the study", memory=memory
+    )
+
+
+def _known(account: str, client: str) -> str:
+    return f"{account} signed in at {client}"
