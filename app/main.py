@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from app import migrate
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
+from app.accounts.moments import Stored
 from app.accounts.throttle import LoginThrottle, join_throttle, link_throttle
 from app.checkpoints import routes as checkpoints
 from app.compare import forks
@@ -69,6 +70,8 @@ from app.web.logs import configure_logs
 from app.web.requests import RequestMiddleware, refuse_unstorable
 from app.web.session import Sessions, cookie_name
 from app.web.templates import STATIC
+from app.workers.forward import AskedByMiddleware, ForwardMiddleware
+from app.workers.place import WHOLE, Place
 
 log = structlog.get_logger(__name__)
 
@@ -108,8 +111,11 @@ _ROUTERS = (
 )
 
 
-def create_app(settings: Settings | None = None, *, engines: Engines | None = None) -> FastAPI:
-    """Build the app. `engines` replaces those the registry names; the app closes only what it opened itself."""
+def create_app(settings: Settings | None = None, *, engines: Engines | None = None, place: Place = WHOLE) -> FastAPI:
+    """Build the app, or the part of it that one of several processes serves.
+
+    `engines` replaces those the registry names; the app closes only what it opened itself.
+    """
     settings = settings or Settings()
     configure_logs(settings.log_format)
     secret = load_secret(settings)
@@ -125,6 +131,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         middleware=[
             compression(),
             Middleware(HeadersMiddleware),
+            *_between_processes(place),
             Middleware(RequestMiddleware),
             Middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes),
             Middleware(CSRFMiddleware, settings=settings),
@@ -138,12 +145,10 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         ],
     )
     app.state.settings = settings
+    app.state.place = place
     app.state.secret = secret
     app.state.engines = engines
     app.state.registry_problem = ""
-    app.state.login_throttle = LoginThrottle()
-    app.state.link_throttle = link_throttle()
-    app.state.join_throttle = join_throttle()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in _ROUTERS:
@@ -159,32 +164,58 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if not await run_in_threadpool(migrate.is_current, app.state.database):
         app.state.database.dispose()
         raise ConfigurationError("The database lacks migrations.", remedy="Run: tuneshift db upgrade")
+    counted = Stored(app.state.database, app.state.secret)
+    app.state.login_throttle = LoginThrottle(memory=counted)
+    app.state.link_throttle = link_throttle(counted)
+    app.state.join_throttle = join_throttle(counted)
     given = app.state.engines
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
-    app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
-    app.state.readers = Readers()
-    app.state.generations = await run_in_threadpool(Generations, app.state.database)
-    app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
-    app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
-    app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
-    app.state.findings = FindingJobs(app.state.database)
-    probing = asyncio.create_task(_probe_adapters(app.state.engines))
+    if app.state.place.has_models:
+        await _begin_work(app)
     try:
         yield
     finally:
-        probing.cancel()
-        await app.state.live_runs.aclose()
-        await app.state.generations.aclose()
-        await run_in_threadpool(app.state.imports.close)
-        await run_in_threadpool(app.state.borrowing.close)
-        await run_in_threadpool(app.state.exports.close)
-        await run_in_threadpool(app.state.findings.close)
+        if app.state.place.has_models:
+            await _end_work(app)
         await run_in_threadpool(app.state.indexes.close)
         if given is None:
             await app.state.engines.aclose()
         app.state.database.dispose()
+
+
+async def _begin_work(app: FastAPI) -> None:
+    """Start what belongs to one process alone; what an earlier one left unfinished is marked, so no other may do it."""
+    settings: Settings = app.state.settings
+    app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
+    app.state.readers = Readers()
+    app.state.generations = await run_in_threadpool(Generations, app.state.database)
+    app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
+    app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
+    app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
+    app.state.findings = FindingJobs(app.state.database)
+    app.state.probing = asyncio.create_task(_probe_adapters(app.state.engines))
+
+
+async def _end_work(app: FastAPI) -> None:
+    app.state.probing.cancel()
+    await app.state.live_runs.aclose()
+    await app.state.generations.aclose()
+    for work in (app.state.imports, app.state.borrowing, app.state.exports, app.state.findings):
+        await run_in_threadpool(work.close)
+
+
+async def drain(app: FastAPI) -> None:
+    """End what streams, so that a server that stops need not break it off."""
+    if app.state.place.has_models:
+        await app.state.live_runs.aclose()
+
+
+def _between_processes(place: Place) -> list[Middleware]:
+    if place.folder is None:
+        return []
+    return [Middleware(AskedByMiddleware)] if place.has_models else [Middleware(ForwardMiddleware, place=place)]
 
 
 async def _probe_adapters(engines: Engines) -> None:

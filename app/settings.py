@@ -97,3 +97,8 @@ def _random_looking(where: str, key: str) -> str:
         msg = f"{where} is no random key; make one with: openssl rand -hex {MIN_SECRET_LENGTH}"
         raise ValueError(msg)
     return key
+
+
+def share_metrics(folder: Path) -> None:
+    """Tell the library that counts to count in files there; it asks once, when it is first imported."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

@@ -145,8 +145,13 @@ def study(database: Engine, alice: User, bob: User) -> Study:
 
 def cookie_for(app: FastAPI, user: User) -> str:
     """Sign a session as the app would."""
+    return cookie_for_secret(app.state.secret, user)
+
+
+def cookie_for_secret(secret: str, user: User) -> str:
+    """Sign a session as an app with this secret would."""
     session = {"uid": user.id, "version": user.session_version}
-    return TimestampSigner(app.state.secret).sign(base64.b64encode(json.dumps(session).encode())).decode()
+    return TimestampSigner(secret).sign(base64.b64encode(json.dumps(session).encode())).decode()
 
 
 @dataclass

@@ -159,7 +159,7 @@ def kill_again_and_again(data_dir: Path, *, cycles: int, seed: int) -> Outcome:
                 _cycle(nursery, writers, chance)
         finally:
             nursery.close()
-    outcome = _examine(database, writers, cycles=cycles, seconds=time.monotonic() - started)
+    outcome = examine(database, writers, cycles=cycles, seconds=time.monotonic() - started)
     database.dispose()
     return outcome
 
@@ -202,7 +202,8 @@ def _cycle(nursery: Nursery, writers: list[Writer], chance: random.Random) -> No
         assert not thread.is_alive()
 
 
-def _examine(database: Engine, writers: list[Writer], *, cycles: int, seconds: float) -> Outcome:
+def examine(database: Engine, writers: list[Writer], *, cycles: int, seconds: float) -> Outcome:
+    """Compare what is stored with what was acknowledged."""
     acknowledged = [one for writer in writers for one in writer.acknowledged]
     with reading(database) as session:
         rows = session.exec(select(Revision.presentation_id, Revision.idempotency_key, Revision.number)).all()

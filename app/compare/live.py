@@ -18,7 +18,7 @@ from app.compare.plan import Plan
 from app.compare.runner import ColumnDone, ColumnFailed, ColumnStopped, Ending, Event, Finished, run_columns
 from app.db import writing
 from app.engines.open import Engines
-from app.errors import TooManyRequestsError
+from app.errors import AppError, TooManyRequestsError
 from app.storage import in_words
 from app.tokens.answer import Answer
 from models import RunState
@@ -29,6 +29,12 @@ MAX_RUNS_EACH = 3
 SHUTDOWN_S = 5.0
 
 _log = structlog.get_logger(__name__)
+
+
+class StoppingError(AppError):
+    """The server takes nothing new any more."""
+
+    status = 503
 
 
 class LiveRun:
@@ -93,6 +99,7 @@ class LiveRuns:
         """Start empty; whatever an earlier process left running is marked interrupted."""
         self._database = database
         self._runs: dict[str, LiveRun] = {}
+        self._closing = False
         with writing(database) as session:
             if count := queries.interrupt_unfinished(session):
                 _log.info("interrupted_comparisons", count=count)
@@ -102,7 +109,9 @@ class LiveRuns:
         return self._runs.get(comparison_id)
 
     def admit(self, run: LiveRun) -> None:
-        """Take a place for a run. Raises TooManyRequestsError when there is none."""
+        """Take a place for a run. Raises TooManyRequestsError when there is none, StoppingError at the end."""
+        if self._closing:
+            raise StoppingError("The server is being stopped.", remedy="Run it again in a minute.")
         mine = sum(other.owner == run.owner for other in self._runs.values())
         if mine >= MAX_RUNS_EACH:
             raise TooManyRequestsError(
@@ -123,7 +132,8 @@ class LiveRuns:
         self._runs.pop(run.id, None)
 
     async def aclose(self) -> None:
-        """End every run for a shutdown: each keeps what it has and is marked interrupted."""
+        """End every run for a shutdown: each keeps what it has and is marked interrupted, and its pages are told."""
+        self._closing = True
         tasks = []
         for run in list(self._runs.values()):
             run.interrupted = True
@@ -167,6 +177,8 @@ class LiveRuns:
         except Exception as error:  # noqa: BLE001 - the page must not show as done what was not kept
             _log.exception("column_not_stored", comparison=run.id, position=ending.column)
             return ColumnFailed(ending.column, f"The answer could not be saved. {in_words(error)}")
+        if answer.state is RunState.INTERRUPTED:
+            return ColumnFailed(ending.column, answer.message, ending.scores, response_id)
         return replace(ending, response_id=response_id)
 
     def _store(self, run: LiveRun, answer: Answer, ending: Ending) -> str | None:

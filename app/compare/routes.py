@@ -30,7 +30,7 @@ from app.tokens.controls import shown_from
 from app.tokens.links import comparison_links
 from app.tokens.panel import panel_view, pinned_views
 from app.tokens.view import column_view, page_context
-from app.web.requests import STREAMS_OPEN
+from app.web.metrics import STREAMS_OPEN
 from app.web.templates import is_htmx, render
 from models import Role, RunState, User
 

@@ -21,7 +21,7 @@ from app.judging.queries import own_presentation
 from app.judging.versions import side_by_side
 from app.studies.questions import read_questions
 from app.web.errors import error_response
-from app.web.requests import JUDGMENTS_SAVED
+from app.web.metrics import JUDGMENTS_SAVED
 from app.web.templates import render
 from models import RevisionKind, User
 from models.base import new_id, now

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.web.metrics import exposition
 from app.web.readiness import database_parts, disk_parts, model_parts
-from app.web.requests import METRICS
 from app.web.session import home_of
 from app.web.templates import render
+from app.workers.place import Place
 from models import User
 
 router = APIRouter()
@@ -44,6 +45,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 @router.get("/metrics")
-def metrics() -> Response:
-    """Serve the counters in Prometheus' text format."""
-    return Response(generate_latest(METRICS), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request) -> Response:
+    """Serve what all processes counted, in Prometheus' text format."""
+    place: Place = request.app.state.place
+    return Response(exposition(place.metrics if place.folder else None), media_type=CONTENT_TYPE_LATEST)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InvalidInputError
 from app.web.errors import unexpected_response
+from app.web.metrics import DURATION, REQUESTS
 from app.web.uploads import UPLOAD_PATHS
 
 log = structlog.get_logger(__name__)
@@ -21,14 +21,6 @@ log = structlog.get_logger(__name__)
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-METRICS = CollectorRegistry()
-REQUESTS = Counter("tuneshift_requests", "Requests answered.", ("method", "route", "status"), registry=METRICS)
-DURATION = Histogram(
-    "tuneshift_request_seconds", "Time to the first byte of an answer, seconds.", ("route",), registry=METRICS
-)
-STREAMS_OPEN = Gauge("tuneshift_streams_open", "Event streams open now.", registry=METRICS)
-JUDGMENTS_SAVED = Counter("tuneshift_judgments_saved", "Revisions acknowledged.", ("kind",), registry=METRICS)
 
 
 class RequestMiddleware:

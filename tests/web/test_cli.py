@@ -1,6 +1,7 @@
 """The commands as a person runs them: a process of its own, exit codes, one sentence on an error."""
 
 import json
+import socket
 import os
 import sqlite3
 import subprocess
@@ -126,10 +127,12 @@ def test_unknown_studies_and_tables_are_refused(tuneshift):
         assert "Traceback" not in done.stderr
 
 
-def test_serve_refuses_what_it_cannot_keep(tuneshift):
-    done = tuneshift("serve", "--workers", "2")
+def test_several_workers_say_when_their_port_is_taken(tuneshift):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = tuneshift("serve", "--workers", "2", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
-    assert "one process" in done.stderr
+    assert "in use" in done.stderr
+    assert "--port" in done.stderr
 
 
 def test_doctor_reports_every_part_and_fails_when_one_does(tuneshift):
