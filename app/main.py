@@ -132,7 +132,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
             compression(),
             Middleware(HeadersMiddleware),
             *_between_processes(place),
-            Middleware(RequestMiddleware),
+            Middleware(RequestMiddleware, log_requests=settings.log_format == "json"),
             Middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes),
             Middleware(CSRFMiddleware, settings=settings),
             Middleware(

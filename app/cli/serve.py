@@ -39,8 +39,10 @@ def serve(
 def run(settings: Settings, *, host: str, port: int, engines: Engines | None = None) -> None:
     """Upgrade the database and serve until interrupted. `engines` replaces those the registry names."""
     from app.main import create_app, drain  # noqa: PLC0415  the other commands start faster without the web stack
+    from app.web.logs import take_over_libraries  # noqa: PLC0415
     from app.workers.process import run_alone  # noqa: PLC0415
 
+    take_over_libraries(settings.log_format)
     _upgrade(settings)
     run_alone(create_app(settings, engines=engines), drain, host=host, port=port)
 
@@ -54,8 +56,14 @@ def run_several(settings: Settings, *, host: str, port: int, workers: int, engin
         # The library that counts chooses how when it is first imported, which is below.
         share_metrics(place.metrics)
         from app.main import create_app, drain  # noqa: PLC0415
+        from app.web.logs import speak_as, take_over_libraries  # noqa: PLC0415
         from app.web.metrics import count_as, forget  # noqa: PLC0415
 
+        def on_fork(post: str) -> None:
+            count_as(post)
+            speak_as(post)
+
+        take_over_libraries(settings.log_format)
         _upgrade(settings)
         return supervise(
             place,
@@ -64,7 +72,7 @@ def run_several(settings: Settings, *, host: str, port: int, workers: int, engin
             models=create_app(settings, engines=engines, place=place),
             drain=drain,
             workers=workers,
-            on_fork=count_as,
+            on_fork=on_fork,
             on_death=lambda name: forget(place.metrics, name),
         )
 

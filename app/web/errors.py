@@ -147,7 +147,8 @@ def _answer(request: Request, *, status: int, message: str, remedy: str = "") ->
         if "session" in request.scope and not hasattr(request.state, "user"):
             # No route matched, so nobody has looked who this is; their way back is in the top bar.
             request.state.user = _known(request)
-        return render(request, "errors/page.html", status_code=status, title=title, message=message, remedy=remedy)
+        words = {"title": title, "message": message, "remedy": remedy, "code": _code(status, remedy)}
+        return render(request, "errors/page.html", status_code=status, **words)
     response = render(request, "errors/_toast.html", status_code=status, title=title, message=message, remedy=remedy)
     response.headers["HX-Retarget"] = "#toasts"
     response.headers["HX-Reswap"] = "beforeend"
@@ -169,3 +170,9 @@ def _wants_json(request: Request) -> bool:
 
 def _wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("accept", "")
+
+
+def _code(status: int, remedy: str) -> str:
+    """Return the id under which the log has a failure of ours, unless the remedy names it already."""
+    found = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return found if status >= HTTPStatus.INTERNAL_SERVER_ERROR and found not in remedy else ""

@@ -13,21 +13,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InvalidInputError
 from app.web.errors import unexpected_response
-from app.web.metrics import DURATION, REQUESTS
+from app.web.metrics import count_request
 from app.web.uploads import UPLOAD_PATHS
 
 log = structlog.get_logger(__name__)
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Asked for without end by machines.
+_UNREMARKABLE = frozenset({"/static", "/healthz", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMiddleware:
     """Pure ASGI: gives the request its id, counts its answer, and turns an unforeseen exception into a 500 page."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, log_requests: bool = False) -> None:
         self.app = app
+        self.log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app; the id is in the log lines, in `X-Request-ID`, and on the error page."""
@@ -43,7 +46,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
-                _count(scope, status=status, seconds=time.perf_counter() - started)
+                _count(scope, status=status, seconds=time.perf_counter() - started, logged=self.log_requests)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -57,11 +60,12 @@ class RequestMiddleware:
                 await unexpected_response(Request(scope), request_id)(scope, receive, send_counted)
 
 
-def _count(scope: Scope, *, status: int, seconds: float) -> None:
+def _count(scope: Scope, *, status: int, seconds: float, logged: bool) -> None:
     route = _route(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    REQUESTS.labels(method, route, str(status)).inc()
-    DURATION.labels(route).observe(seconds)
+    count_request(method, route, status=status, seconds=seconds)
+    if logged and route not in _UNREMARKABLE:
+        log.info("request", method=method, route=route, status=status, ms=round(1000 * seconds, 1))
 
 
 def _route(scope: Scope) -> str:
