@@ -39,7 +39,9 @@ class Several:
 
     def kill(self, post: str) -> None:
         """Kill a process; nothing in it is asked first."""
-        os.kill(self.pids()[post], signal.SIGKILL)
+        pid = self.pids()[post]
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not _lives(pid), f"{post} does not die")
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Ask the server to end and return its exit code."""

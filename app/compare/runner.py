@@ -103,6 +103,10 @@ async def run_columns(
     Setting `stop` ends every running column with what it has. Closing the iterator ends the engines' work at once.
     `silence_s` is the longest wait for a next token before a column counts as failed.
     """
+    # The server chooses how to count before this is first imported; the command line imports it for no reason else.
+    from app.compare.counting import Counting  # noqa: PLC0415
+
+    counting = Counting(plan)
     stop = stop or asyncio.Event()
     queue: asyncio.Queue[Event] = asyncio.Queue()
     # Tasks created in one go reach their engines in one step of the loop, so shared weights decode as one batch.
@@ -115,9 +119,11 @@ async def run_columns(
         while running:
             event = await queue.get()
             running -= isinstance(event, Ending)
+            counting.take(event)
             yield event
         yield Finished()
     finally:
+        counting.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

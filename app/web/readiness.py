@@ -1,9 +1,10 @@
 """Whether the parts of a running server can work: what `/readyz` tells an operator and pages tell a researcher."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from app import migrate
 from app.engines.open import Engines
 from app.engines.protocol import CheckpointStatus, Engine, EngineStatus
 from app.storage import FULL, READ_ONLY, explained
+from app.workers.forward import ask_models
+from app.workers.place import Place, read_crew
 
 STATUS_TIMEOUT_S = 5.0
+# Less than this is gone within an export.
+MIN_FREE_BYTES = 256 * 2**20
 # A save writes some pages of 4 KiB to the log of the database.
 _PROBE_BYTES = 64 * 1024
 
@@ -36,10 +41,15 @@ class CheckpointState:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the server: whether it works, and a sentence that names no checkpoint."""
+    """One part of the server: whether it works, a sentence that names no checkpoint, and whether saving needs it."""
 
     ok: bool
     detail: str
+    needed: bool = True
+
+    def told(self) -> dict[str, object]:
+        """Return what is said of it."""
+        return {"ok": self.ok, "detail": self.detail}
 
 
 async def checkpoint_states(engines: Engines) -> Mapping[str, CheckpointState]:
@@ -72,6 +82,17 @@ def _state(checkpoint: CheckpointStatus, status: EngineStatus) -> CheckpointStat
         version=status.version,
         dtype=status.dtype,
     )
+
+
+def stored_parts(database: Database, data_dir: Path, place: Place) -> dict[str, Part]:
+    """Say whether what is sent can be kept: database, migrations, disk and its space; and which processes run."""
+    # A database of its own server needs no room here; files and exports do.
+    space = replace(_space_part(data_dir), needed=database.dialect.name == "sqlite")
+    parts = database_parts(database) | disk_parts(data_dir, database) | {"space": space}
+    if (crew := read_crew(place)) is not None:
+        detail = f"{crew.running} of {crew.wanted} run, {crew.replaced} replaced"
+        parts["processes"] = Part(ok=crew.running == crew.wanted, detail=detail, needed=False)
+    return parts
 
 
 def database_parts(database: Database) -> dict[str, Part]:
@@ -108,6 +129,25 @@ def _write_a_little(folder: Path) -> None:
 def _disk_words(error: OSError) -> str:
     words = {id(FULL): "full", id(READ_ONLY): "takes no changes"}
     return words.get(id(explained(error)), f"cannot be written ({error.strerror})")
+
+
+def _space_part(data_dir: Path) -> Part:
+    try:
+        free = shutil.disk_usage(data_dir).free
+    except OSError as error:
+        return Part(ok=False, detail=f"unknown ({error.strerror})")
+    if free < MIN_FREE_BYTES:
+        return Part(ok=False, detail=f"{free // 2**20} MiB free; at least {MIN_FREE_BYTES // 2**20} are needed")
+    return Part(ok=True, detail="enough is free")
+
+
+async def far_model_parts(place: Place) -> dict[str, Part]:
+    """Ask the process that has the models how they are."""
+    answer = await ask_models(place, "/readyz", timeout_s=STATUS_TIMEOUT_S + 1)
+    if answer is None:
+        return {"models": Part(ok=False, detail="the process that has them does not answer", needed=False)}
+    parts = answer.json()["parts"]
+    return {name: Part(**parts[name], needed=False) for name in ("registry", "engines")}
 
 
 async def model_parts(state: Any) -> dict[str, Part]:

@@ -112,6 +112,8 @@ def supervise(
         inside.listen(BACKLOG)
         posts = [_Post("models", models, (inside,))]
         posts += [_Post(f"pages-{number}", pages, (listener,)) for number in range(1, workers + 1)]
+        # Before anybody can ask.
+        write_crew(place, Crew(len(posts), 0, 0, models=False))
         watch = _Watch(place, posts, drain, on_fork, on_death)
         before = {sig: signal.signal(sig, watch.end) for sig in (signal.SIGTERM, signal.SIGINT)}
         try:

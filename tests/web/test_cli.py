@@ -1,8 +1,8 @@
 """The commands as a person runs them: a process of its own, exit codes, one sentence on an error."""
 
 import json
-import socket
 import os
+import socket
 import sqlite3
 import subprocess
 import sys

@@ -1,11 +1,15 @@
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from app.db import connect
 from app.errors import ConfigurationError
 from app.main import create_app
+from app.web.readiness import stored_parts
+from app.workers.place import WHOLE
 
 
 def test_a_visitor_is_told_what_this_is_and_where_to_sign_in(anonymous, htmx):
@@ -33,6 +37,7 @@ def test_ready_says_so_per_part_and_names_no_checkpoint(anonymous, scripted_engi
             "database": {"ok": True, "detail": "answers"},
             "migrations": {"ok": True, "detail": "at head"},
             "disk": {"ok": True, "detail": "can be written"},
+            "space": {"ok": True, "detail": "enough is free"},
             "registry": {"ok": True, "detail": "3 checkpoints"},
             "engines": {"ok": False, "detail": "2 of 3 checkpoints ready"},
         },
@@ -69,6 +74,21 @@ def test_missing_checkpoints_do_not_make_a_server_unready(settings, database):
         response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json()["parts"]["registry"]["ok"] is False
+
+
+def test_a_disk_that_is_nearly_full_is_not_ready(anonymous, monkeypatch):
+    monkeypatch.setattr("app.web.readiness.MIN_FREE_BYTES", 2**60)
+    response = anonymous.get("/readyz")
+    assert response.status_code == 503
+    assert re.fullmatch(r"\d+ MiB free; at least \d+ are needed", response.json()["parts"]["space"]["detail"])
+
+
+def test_a_file_system_without_room_does_not_matter_to_a_database_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("app.web.readiness.MIN_FREE_BYTES", 2**60)
+    elsewhere = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    parts = stored_parts(elsewhere, tmp_path, WHOLE)
+    assert {name for name, part in parts.items() if part.needed and not part.ok} == {"database", "migrations"}
+    assert not parts["space"].ok
 
 
 def samples(client) -> dict:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
 from app.accounts.queries import add_user
@@ -127,6 +128,47 @@ def test_a_comparison_whose_process_died_says_so_and_can_be_run_again(server, da
         again = start(client)
         with client.stream("GET", f"/compare/{again}/stream") as answer:
             assert next(events(answer.iter_lines()))
+
+
+def counted(client):
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {(s.name, *sorted(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def test_metrics_are_those_of_all_processes_and_survive_the_death_of_one(server, settings, owner):
+    saved = ("tuneshift_requests_total", ("method", "GET"), ("route", "/login"), ("status", "200"))
+    with asking(server, settings) as client:
+        before = counted(client).get(saved, 0)
+        for number in (1, 2):
+            with only(server, number):
+                client.get("/login")
+        for number in (1, 2):
+            with only(server, number):
+                assert counted(client)[saved] == before + 2
+        replaced = counted(client)["tuneshift_processes_replaced_total",]
+        server.kill("pages-1")
+        eventually(lambda: len(server.pids()) == 3, "a process that died was not replaced")
+        now = counted(client)
+        assert now[saved] == before + 2
+        assert now["tuneshift_processes_replaced_total",] == replaced + 1
+        assert now["tuneshift_tokens_total", ("engine", "local")] > 0
+        assert now["tuneshift_streams_open",] == 0
+        assert now["tuneshift_answers_waiting", ("engine", "local")] == 0
+
+
+def test_ready_speaks_for_the_whole_server(server, settings):
+    with asking(server, settings) as client:
+        eventually(lambda: client.get("/readyz").json()["parts"]["processes"]["ok"], "not all processes run")
+        parts = client.get("/readyz").json()["parts"]
+        assert parts["engines"]["ok"]
+        os.kill(server.pids()["models"], signal.SIGSTOP)
+        try:
+            told = client.get("/readyz")
+        finally:
+            os.kill(server.pids()["models"], signal.SIGCONT)
+        # Judging goes on without models.
+        assert told.status_code == 200
+        assert told.json()["parts"]["models"]["detail"] == "the process that has them does not answer"
 
 
 def test_guesses_are_counted_over_all_processes(server, settings, owner):
