@@ -4,7 +4,6 @@ A request that writes gets its session with `scope="function"`: FastAPI would ot
 left, and a failed commit would have been acknowledged.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
 from app.errors import ConfigurationError
+from app.write_queue import WriteQueue
 
 BUSY_TIMEOUT_MS = 10_000
 # Longer than any queue of writers; only a transaction inside another one would ever wait it out.
@@ -42,7 +42,9 @@ def connect(url: str) -> Engine:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20)
-    engine.update_execution_options(sqlite_queue=threading.Lock())
+    queue = WriteQueue(parsed.database or ":memory:")
+    engine.update_execution_options(sqlite_queue=queue)
+    event.listen(engine, "engine_disposed", lambda _engine: queue.close())
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -95,9 +97,9 @@ def _begin_on_server(connection: Connection) -> None:
 
 
 class _Turn:
-    """A writer's place in the queue of its process: SQLite lets its waiters try by luck, and some would never win."""
+    """A writer's place in the queue: SQLite lets its waiters try by luck, and some would never win."""
 
-    def __init__(self, queue: threading.Lock) -> None:
+    def __init__(self, queue: WriteQueue) -> None:
         self.queue, self.taken = queue, False
 
     def take(self) -> None:
