@@ -91,7 +91,7 @@ def wait_until_up(server: Several) -> None:
         assert time.monotonic() < deadline, server.log.read_text()
         try:
             ready = httpx2.get(f"{server.url}/readyz", trust_env=False, timeout=START_S).json()
-        except httpx2.TransportError:
+        except (httpx2.TransportError, ValueError):
             time.sleep(0.05)
             continue
         if ready["ready"]:

@@ -45,3 +45,22 @@ def test_a_server_that_is_stopped_finishes_saves_and_ends_streams(database, sett
     with reading(database) as session:
         assert session.exec(select(Comparison.state)).all() == [RunState.INTERRUPTED]
     assert "Traceback" not in server.log.read_text()
+
+
+def test_processes_without_their_parent_end_too(database, settings):
+    with several(settings.data_dir, workers=2) as server:
+        left = server.pids()
+        assert set(left) == {"models", "pages-1", "pages-2"}
+        server.process.kill()
+        server.process.wait(PATIENCE_S)
+        eventually(lambda: server.pids() == {}, f"{left} stayed behind")
+
+
+def test_a_server_whose_app_cannot_start_ends_and_says_why(database, settings):
+    with database.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE comparisoncolumn")
+    with pytest.raises(AssertionError), several(settings.data_dir, workers=2):
+        pytest.fail("it started")
+    (log,) = settings.data_dir.glob("several-*.log")
+    assert "a process of the server cannot start, so the server ends" in log.read_text()
+    assert "no such table: comparisoncolumn" in log.read_text()

@@ -14,10 +14,12 @@ from sqlmodel import select
 from app.accounts.queries import add_user
 from app.db import connect, reading, writing
 from app.settings import Settings
-from models import Comparison, Role, RunState
+from models import Comparison, GenerationState, ItemResponse, Response, Role, RunState
 from tests.factories import PASSWORD
 from tests.kill9 import examine, make_writers
 from tests.several import PATIENCE_S, Several, asking, events, eventually, several, start, visible
+from tests.web.generation_help import count, make_draft, runs
+from tests.web.generation_help import post as act
 
 TEXT = "A kettle boils faster with its lid on. " * 8
 
@@ -128,6 +130,27 @@ def test_a_comparison_whose_process_died_says_so_and_can_be_run_again(server, da
         again = start(client)
         with client.stream("GET", f"/compare/{again}/stream") as answer:
             assert next(events(answer.iter_lines()))
+
+
+def test_a_study_is_filled_once_whoever_is_asked_and_goes_on_after_a_death(server, database, settings, owner):
+    prompts = [f"Why number {number}?" for number in range(4)]
+    study = make_draft(database, owner, prompts=prompts, arms=("base", "lft"))
+    before = count(database, Response)
+    with asking(server, settings, owner) as client:
+        statuses = []
+        for number in (1, 2):
+            with only(server, number):
+                statuses.append(act(client, study).status_code)
+        assert statuses == [303, 409]
+        eventually(lambda: runs(database)[-1].touched_at > runs(database)[-1].created_at, "no sign of life")
+        server.kill("models")
+        # The page is answered by the next one, which says first what became of the run.
+        assert "Resume" in client.get(f"/studies/{study.id}/generation").text
+        assert [run.state for run in runs(database)] == [GenerationState.INTERRUPTED]
+        assert act(client, study).status_code == 303
+        eventually(lambda: runs(database)[-1].state is GenerationState.DONE, server.log.read_text())
+    first, second = runs(database)
+    assert first.done + second.done == count(database, ItemResponse) == count(database, Response) - before == 8
 
 
 def counted(client):
