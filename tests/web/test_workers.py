@@ -1,7 +1,6 @@
 """`tuneshift serve --workers N` with real processes: whichever of them is asked, it is one server."""
 
 import os
-import shutil
 import signal
 import threading
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
+from app import migrate
 from app.accounts.queries import add_user
 from app.db import connect, reading, writing
 from app.settings import Settings
@@ -25,16 +25,14 @@ TEXT = "A kettle boils faster with its lid on. " * 8
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory, migrated_file):
-    data = tmp_path_factory.mktemp("several") / "data"
-    data.mkdir()
-    shutil.copy(migrated_file, data / "tuneshift.db")
-    return Settings(_env_file=None, data_dir=data)
+def settings(tmp_path_factory):
+    return Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("several") / "data")
 
 
 @pytest.fixture(scope="module")
 def database(settings):
     engine = connect(settings.resolved_database_url)
+    migrate.upgrade(engine)
     yield engine
     engine.dispose()
 
@@ -48,7 +46,8 @@ def owner(database):
 @pytest.fixture(scope="module")
 def shared(database, settings):
     """One server for those tests that leave it running; what dies in it is replaced before the next."""
-    with several(settings.data_dir, workers=2, slow=True) as server:
+    url = settings.resolved_database_url
+    with several(settings.data_dir, workers=2, slow=True, TUNESHIFT_DATABASE_URL=url) as server:
         yield server
 
 
