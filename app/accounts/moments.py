@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import text
 from sqlmodel import Session, col, delete, select
 
 from app.db import reading, writing
@@ -21,8 +20,6 @@ _SWEEP_ABOVE = 10_000
 # Longer than any window; what is older decides nothing.
 _KEPT_S = 3600.0
 _LEARNED_S = 365 * 24 * 3600.0
-# Any number will do, as long as it is the same for all.
-_LOCK = 7_305_118
 
 
 class InMemory:
@@ -88,8 +85,6 @@ class Stored:
         """Let one process at a time look and change; what was added before an error stays."""
         problem: Exception | None = None
         with writing(self._database) as session:
-            if session.get_bind().dialect.name == "postgresql":
-                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             try:
                 yield _StoredTurn(session, self._secret)
             except Exception as error:  # noqa: BLE001  raised again below, after the commit

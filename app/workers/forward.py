@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import AppError
+from app.web.body import GRACE_S
 from app.web.errors import error_response
 from app.workers.place import Place, is_elsewhere
 
@@ -40,6 +41,16 @@ class ModelsGoneError(AppError):
             "The part of the server that has the models stopped before it answered, and is being started again.",
             remedy="Load the page to see what was done; what is not there, do again.",
         )
+
+
+class TooSlowError(AppError):
+    """A body stopped coming; the process with the models sees no pause, only what is passed on."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("What you sent did not come in time, so nothing of it was kept.", remedy="Send it again.")
 
 
 class ForwardMiddleware:
@@ -79,14 +90,19 @@ class ForwardMiddleware:
             ) as answer:
                 begun = True
                 await _give_back(answer, send)
+        except TimeoutError:
+            await self._refuse(asked, send, TooSlowError())
         except httpx2.TransportError as error:
             _log.warning("the process with the models did not answer", reason=type(error).__name__)
             if begun:
                 # Only breaking it off tells the client that it is incomplete.
                 raise
-            request = Request(asked.scope)
-            request.state.user = None
-            await error_response(request, ModelsGoneError())(asked.scope, asked.receive, send)
+            await self._refuse(asked, send, ModelsGoneError())
+
+    async def _refuse(self, asked: "_Asked", send: Send, error: AppError) -> None:
+        request = Request(asked.scope)
+        request.state.user = None
+        await error_response(request, error)(asked.scope, asked.receive, send)
 
 
 async def _give_back(answer: httpx2.Response, send: Send) -> None:
@@ -130,7 +146,8 @@ class _Asked:
     async def _pieces(self) -> AsyncIterator[bytes]:
         more = True
         while more:
-            message = await self.receive()
+            async with asyncio.timeout(GRACE_S):
+                message = await self.receive()
             if message["type"] == "http.disconnect":
                 # The rest will never come; what was begun must not look complete.
                 raise httpx2.ReadError("the sender left")

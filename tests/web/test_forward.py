@@ -148,6 +148,13 @@ def test_a_body_of_unknown_length_and_none_at_all_arrive_too(echo):
     assert ask(echo, "HEAD", "/explore", body=[b""])[0]["status"] == 207
 
 
+def test_a_body_that_stops_coming_is_not_waited_for(echo, monkeypatch):
+    monkeypatch.setattr("app.workers.forward.GRACE_S", 0.2)
+    answered = ask(echo, "POST", "/compare", body=[], headers=[(b"content-length", b"5")])
+    assert answered[0]["status"] == 408
+    assert b"did not come in time" in answered[1]["body"]
+
+
 def test_nobody_can_claim_to_be_somebody_else(echo):
     lie = json.dumps({"client": ["127.0.0.1", 1], "scheme": "http"}).encode()
     arrived = heard(ask(echo, "GET", "/explore", body=[b""], headers=[(b"x-tuneshift-asked-by", lie)]))

@@ -10,7 +10,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
-from app import migrate
 from app.accounts.queries import add_user
 from app.db import connect, reading, writing
 from app.settings import Settings
@@ -25,14 +24,17 @@ TEXT = "A kettle boils faster with its lid on. " * 8
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    return Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("several") / "data")
+def settings(all_databases, tmp_path_factory):
+    data = tmp_path_factory.mktemp("several") / "data"
+    url = all_databases.create(data, migrated=True)
+    data.mkdir(exist_ok=True)
+    yield Settings(_env_file=None, data_dir=data, database_url=url)
+    all_databases.drop(url)
 
 
 @pytest.fixture(scope="module")
 def database(settings):
     engine = connect(settings.resolved_database_url)
-    migrate.upgrade(engine)
     yield engine
     engine.dispose()
 
