@@ -1,6 +1,7 @@
 """Clustered intervals: the same draws by a loop, the same by scipy, and every reason for having none."""
 
 import ast
+import math
 import sys
 import time
 
@@ -45,6 +46,16 @@ def test_sums_equal_a_loop_over_rows_whatever_the_order_of_rows_and_the_numberin
     assert cluster_interval((value, weight), cluster, ratio, draws=100) == cluster_interval(
         (value[shuffled], weight[shuffled]), renamed[shuffled], ratio, draws=100
     )
+
+
+def test_sums_of_fractions_lose_nothing_in_any_order_however_different_they_are():
+    generator = np.random.default_rng(4)
+    value = generator.normal(size=20_000) * 10 ** generator.uniform(-9, 9, 20_000)
+    cluster = generator.integers(0, 40, 20_000)
+    exact = np.sort([math.fsum(value[cluster == one]) for one in range(40)])
+    assert cluster_sums(cluster, value)[:, 0] == pytest.approx(exact, rel=1e-15)
+    shuffled = generator.permutation(len(value))
+    assert np.array_equal(cluster_sums(cluster, value), cluster_sums(cluster[shuffled], value[shuffled]))
 
 
 @settings(max_examples=200, deadline=None)
