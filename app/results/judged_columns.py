@@ -31,7 +31,7 @@ class TextColumn:
     def whole(self, names: Mapping[str, str] | None = None) -> Coded:
         """Return them all, each under another name where `names` are given."""
         called = tuple(names[text] for text in self._codes) if names is not None else tuple(self._codes)
-        return Coded(called, np.concatenate(self._batches or [np.zeros(0, np.int32)]).astype(np.int64))
+        return Coded(called, np.concatenate(self._batches or [np.zeros(0, np.int32)], dtype=np.int64))
 
 
 class NumberColumn:

@@ -78,6 +78,7 @@ def results(
         study=study,
         stands=stands,
         failed=request.app.state.findings.failed(study.id),
+        read=request.app.state.findings.read(study.id),
         parts=parts_of(reading) if reading else (),
         pairs=[(pair_key(*one), one) for one in stands.findings.pairs] if stands.findings else [],
         pair=pair,

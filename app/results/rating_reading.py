@@ -41,12 +41,13 @@ class RatingsRead:
         self._batches.append(grid.values)
 
     def whole(self) -> Ratings:
-        """Return all of them; the names of dimensions are sorted."""
+        """Return all of them and forget them; the names of dimensions are sorted."""
         names = sorted(self._names)
         order = [self._names[name] for name in names]
         values = np.zeros((sum(map(len, self._batches)), len(SIDES), len(names)), np.int8)
         at = 0
-        for batch in self._batches:
+        batches, self._batches = self._batches, []
+        for batch in batches:
             # A batch knows the dimensions that had been seen by then.
             for place, code in enumerate(order):
                 if code < batch.shape[2]:

@@ -4,7 +4,8 @@ They hold what the rows of the export hold; a test keeps the two equal. This mee
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from app.results.people import annotators_known, exclusion_rows
 from app.results.rating_reading import RatingsRead
 from app.results.report.columns import Columns, of_rows
 from app.results.report.tables import Ratings, Tables, asked_of, tables_of
-from app.results.span_reading import shown_columns, span_columns
+from app.results.span_reading import marked_columns
 from app.results.text_reading import texts_of
 from models import (
     Arm,
@@ -39,18 +40,21 @@ _READ = (
     "recognised_model", "guideline_version", "recognised_guess", "ratings", "fine",
 )  # fmt: skip
 _TEXTS = ("item", "person", "left", "right", "preference_raw", "first_preference", "recognised_guess")
+_LOOKED_AT = ("person", "active_ms", "recognised_model", "guideline_version")
 # A time that is unknown is stored as the tables have it, -1.
 _NUMBERS = ("strength", "active_ms", "guideline_version")
 _FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
 
 
-def read_tables(session: Session, study: Study) -> Tables:
-    """Read a study's tables; the session should be one read transaction, which is one snapshot."""
-    columns, rated = _judged(session, study)
+def read_tables(session: Session, study: Study, on_read: Callable[[int], None] = lambda _read: None) -> Tables:
+    """Read a study's tables; the session should be one read transaction, which is one snapshot.
+
+    `on_read` is called now and then with how many judgments are read. Raises what it raises.
+    """
+    columns, rated = _judged(session, study, on_read)
     texts = texts_of(session, study.id)
     columns |= {
-        "hallucinations": span_columns(session, study),
-        "evidence": shown_columns(session, study),
+        **dict(zip(("hallucinations", "evidence"), marked_columns(session, study), strict=True)),
         "gold": _gold(session, study),
         "annotators": of_rows("annotators", annotators_known(session, study)),
         "exclusions": of_rows("exclusions", _texted(exclusion_rows(session, study))),
@@ -71,6 +75,7 @@ def _final_and_first() -> tuple[Any, Any, Any, Any]:
             func.min(Revision.number).label("first"),
         )
         .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
+        .join(Item, col(Item.id) == col(Presentation.item_id))
         .where(Revision.kind == RevisionKind.SUBMITTED)
     )
     return numbers, aliased(Revision), aliased(Revision), Presentation
@@ -78,7 +83,9 @@ def _final_and_first() -> tuple[Any, Any, Any, Any]:
 
 def _judgments_query(study_id: str, kind: ItemKind) -> Any:
     numbers, final, first, shown = _final_and_first()
-    which = numbers.where(shown.study_id == study_id).group_by(col(Revision.presentation_id)).subquery()
+    which = (
+        numbers.where(shown.study_id == study_id, Item.kind == kind).group_by(col(Revision.presentation_id)).subquery()
+    )
     return (
         select(  # type: ignore[call-overload]
             shown.id, shown.item_id, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
@@ -96,7 +103,7 @@ def _judgments_query(study_id: str, kind: ItemKind) -> Any:
     )  # fmt: skip
 
 
-def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings]:
+def _judged(session: Session, study: Study, on_read: Callable[[int], None]) -> tuple[dict[str, Columns], Ratings]:
     """Read the judgments of regular items, batch after batch, so that their rows are never in memory together."""
     arms, pids, prompts, strata = _names(session, study.id)
     rules = excluding(session, study)
@@ -104,6 +111,7 @@ def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings
     texts = {name: TextColumn() for name in (*_TEXTS, "reason", "fine")}
     numbers = {name: NumberColumn() for name in _NUMBERS} | {"recognised_model": NumberColumn(np.bool_)}
     ratings = RatingsRead()
+    known: dict[Given, str] = {}
     for batch in session.exec(_judgments_query(study.id, ItemKind.REGULAR)).partitions():
         rows = dict(zip(_READ, zip(*batch, strict=True), strict=True))
         shown.extend(rows["shown"])
@@ -111,9 +119,10 @@ def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings
             texts[name].add(rows[name])
         for name, column in numbers.items():
             column.add(rows[name])
-        texts["reason"].add(_reasons(rules, rows))
+        texts["reason"].add(_reasons(rules, rows, known))
         texts["fine"].add(rows["fine"])
         ratings.add(rows["ratings"])
+        on_read(len(shown))
     said = {name: texts[name].whole() for name in ("preference_raw", "first_preference", "recognised_guess")}
     reason, fine = texts["reason"].whole(), texts["fine"].whole()
     columns = {
@@ -133,12 +142,20 @@ def _judged(session: Session, study: Study) -> tuple[dict[str, Columns], Ratings
     return {"preferences": columns, "acceptability": accepted}, ratings.whole()
 
 
-def _reasons(rules: Excluding, rows: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Name the rules that take each judgment out."""
+def _reasons(rules: Excluding, rows: Mapping[str, Sequence[Any]], known: dict[Given, str]) -> list[str]:
+    """Name the rules that take each judgment out; `known` remembers answers that rules cannot tell apart."""
     if not rules.rules:
         return [""] * len(rows["shown"])
-    given = zip(*(rows[name] for name in ("person", "active_ms", "recognised_model", "guideline_version")), strict=True)
-    return ["; ".join(reasons(rules.rules, Given(*one), rules.people)) for one in given]
+    found = []
+    # Rules know thresholds of time alone, so times between two of them are one.
+    steps = sorted({0, *(rule.settings["seconds"] * 1000 for rule in rules.rules if rule.name == "min_active")})
+    for who, ms, recognised, version in zip(*(rows[name] for name in _LOOKED_AT), strict=True):
+        step = bisect_right(steps, ms)
+        given = Given(who, steps[step - 1] if step else -1, recognised, version)
+        if given not in known:
+            known[given] = "; ".join(reasons(rules.rules, given, rules.people))
+        found.append(known[given])
+    return found
 
 
 def _append(columns: dict[str, list[Any]], *values: Any) -> None:

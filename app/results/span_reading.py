@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import and_, exists
+from sqlalchemy import String, and_, exists, func, type_coerce
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
@@ -25,51 +25,53 @@ from models import (
     TuningInstance,
 )
 
+_AT_ONCE = 5_000
 _FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
 
 
-def span_columns(session: Session, study: Study) -> Columns:
-    """Read every span of the judgments that count."""
+def marked_columns(session: Session, study: Study) -> tuple[Columns, Columns]:
+    """Read every span of the judgments that count, and every instance shown beside one, with the verdict on it."""
     judged = _judged(session, study.id)
     scored = scored_of(session, study.id)
-    columns: dict[str, list[Any]] = {name: [] for name in USED["hallucinations"]}
-    for span, side, shown, left, right in _spans(session, study.id):
-        response = left if side == "left" else right
-        said = attribution(judged.get(span.id, ()), none_of_these=span.no_evidence)
-        values = (shown, side, span.start, span.end, span.type, span.severity.value, said["causal"])
-        for column, value in zip(columns.values(), (*values, _shift(scored.get(response), span)), strict=True):
-            column.append(value)
-    return columns
-
-
-def shown_columns(session: Session, study: Study) -> Columns:
-    """Read every instance shown beside a span that a judgment marks, with the verdict on it."""
-    columns: dict[str, list[Any]] = {name: [] for name in USED["evidence"]}
-    marked: dict[tuple[str, str, int, int], str] = {}
-    # Of two marks on the same characters the first one speaks.
-    for span, side, shown, _, _ in sorted(_spans(session, study.id), key=lambda one: -one[0].position):
-        marked[shown, side, span.start, span.end] = span.id
+    spans: dict[str, list[Any]] = {name: [] for name in USED["hallucinations"]}
+    marked: dict[tuple[str, str, int, int], tuple[int, str]] = {}
     verdicts = _verdicts(session, study.id)
-    query = (
+    for one in _spans(session, study.id):
+        span_id, position, side, start, end, kind, severity, no_evidence, shown, left, right = one
+        said = attribution(judged.get(span_id, ()), none_of_these=no_evidence)
+        shift = _shift(scored.get(left if side == "left" else right), start, end)
+        _append(spans, shown, side, start, end, kind, severity, said["causal"], shift)
+        # Of two marks on the same characters the first one speaks.
+        mark = (position, span_id)
+        marked[shown, side, start, end] = min(mark, marked.get((shown, side, start, end), mark))
+    evidence: dict[str, list[Any]] = {name: [] for name in USED["evidence"]}
+    for evidence_id, shown, side, start, end, decoy in session.execute(_evidence_query(study.id)):
+        span_id = marked.get((shown, side, start, end), (0, ""))[1]
+        verdict = verdicts.get((span_id, evidence_id), "") if span_id else ""
+        _append(evidence, shown, side, start, end, decoy, bool(span_id), verdict)
+    return spans, evidence
+
+
+def _append(columns: dict[str, list[Any]], *values: Any) -> None:
+    for column, value in zip(columns.values(), values, strict=True):
+        column.append(value)
+
+
+def _evidence_query(study_id: str) -> Any:
+    return (
         select(  # type: ignore[call-overload]
-            Evidence.id, Evidence.presentation_id, Evidence.side, Evidence.start, Evidence.end,
+            Evidence.id, Evidence.presentation_id, type_coerce(Evidence.side, String), Evidence.start, Evidence.end,
             Evidence.is_decoy,
         )
         .join(Presentation, col(Presentation.id) == col(Evidence.presentation_id))
         .join(Item, col(Item.id) == col(Presentation.item_id))
         .where(
-            Presentation.study_id == study.id,
+            Presentation.study_id == study_id,
             Item.kind == ItemKind.REGULAR,
             col(Presentation.state).in_(_FINISHED),
         )
+        .execution_options(yield_per=_AT_ONCE)
     )  # fmt: skip
-    for evidence, shown, side, start, end, decoy in session.exec(query):
-        span_id = marked.get((shown, side, start, end))
-        verdict = verdicts.get((span_id, evidence), "") if span_id else ""
-        values = (shown, side, start, end, decoy, span_id is not None, verdict)
-        for column, value in zip(columns.values(), values, strict=True):
-            column.append(value)
-    return columns
 
 
 def _spans(session: Session, study_id: str) -> Iterator[Any]:
@@ -82,21 +84,24 @@ def _spans(session: Session, study_id: str) -> Iterator[Any]:
     )
     query = (
         select(  # type: ignore[call-overload]
-            Span, Span.side, Presentation.id, Presentation.left_response_id,
+            Span.id, Span.position, type_coerce(Span.side, String), Span.start, Span.end, Span.type,
+            type_coerce(Span.severity, String), Span.no_evidence, Presentation.id, Presentation.left_response_id,
             Presentation.right_response_id,
         )
         .join(Revision, col(Revision.id) == col(Span.revision_id))
         .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
         .join(Item, col(Item.id) == col(Presentation.item_id))
         .where(
-            Presentation.study_id == study_id,
+            # As an expression, so that spans are read first and not the many judgments of the study.
+            func.coalesce(Presentation.study_id, "") == study_id,
             Revision.kind == RevisionKind.SUBMITTED,
             Item.kind == ItemKind.REGULAR,
             col(Presentation.state).in_(_FINISHED),
             ~changed,
         )
+        .execution_options(yield_per=_AT_ONCE)
     )  # fmt: skip
-    yield from session.exec(query)
+    yield from session.execute(query)
 
 
 def _judged(session: Session, study_id: str) -> dict[str, list[Judged]]:
@@ -129,8 +134,8 @@ def _verdicts(session: Session, study_id: str) -> dict[tuple[str, str], str]:
     return {(span, evidence): str(verdict) for span, evidence, verdict in session.exec(query)}
 
 
-def _shift(scored: Scored | None, span: Span) -> dict[str, Any] | None:
+def _shift(scored: Scored | None, start: int, end: int) -> dict[str, Any] | None:
     if scored is None:
         return None
-    inside = span_shift(scored.lengths, scored.classes, start=span.start, end=span.end)
+    inside = span_shift(scored.lengths, scored.classes, start=start, end=end)
     return {"reference": scored.reference, **inside}

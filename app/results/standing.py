@@ -6,6 +6,7 @@ state with the time it was of and how many judgments came since.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,7 +17,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, func, select
 
 from app import stats
-from app.db import reading, writing
+from app.db import snapshot, writing
 from app.monitor.votes import aware
 from app.results import report
 from app.results.reading import read_tables
@@ -79,11 +80,11 @@ def standing(session: Session, study: Study) -> Standing:
     )
 
 
-def compute(session: Session, study: Study) -> Computed:
-    """Compute the findings of one snapshot, which the session should be."""
+def compute(session: Session, study: Study, on_read: Callable[[int], None] = lambda _read: None) -> Computed:
+    """Compute the findings of one snapshot, which the session should be; `on_read` is that of `read_tables`."""
     judgments = count_judgments(session, study.id)
     stamp = stamp_of(session, study, judgments)
-    return Computed(found(read_tables(session, study)), stamp, judgments)
+    return Computed(found(read_tables(session, study, on_read)), stamp, judgments)
 
 
 def keep(database: Database, study_id: str, computed: Computed, now: datetime) -> None:
@@ -109,10 +110,12 @@ def settle(database: Database, session: Session, study: Study, now: datetime) ->
     return Standing(computed.findings, now, fresh=True, judgments=computed.judgments)
 
 
-def refresh(database: Database, study_id: str, now: datetime) -> None:
-    """Compute and keep the findings of a study, whatever its size."""
-    with reading(database) as session:
-        computed = compute(session, session.get_one(Study, study_id))
+def refresh(
+    database: Database, study_id: str, now: datetime, on_read: Callable[[int], None] = lambda _read: None
+) -> None:
+    """Compute and keep the findings of a study, whatever its size; `on_read` is that of `read_tables`."""
+    with snapshot(database) as session:
+        computed = compute(session, session.get_one(Study, study_id), on_read)
     keep(database, study_id, computed, now)
 
 

@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from app.db import reading, writing
 from app.results import build_jobs
+from app.results.apart import EndedError
 from app.results.bundle import STAGING
 from app.results.state import fingerprint
 from models import (
@@ -169,6 +170,25 @@ def test_a_build_that_fails_says_so_and_can_be_tried_again(researcher, study, fi
     soup = build(researcher, page)
     assert len(links(soup)) == 1
     assert soup.select_one("[role=alert]") is None
+
+
+def test_a_large_study_is_built_by_another_process_byte_for_byte_the_same(
+    researcher, database, study, filled, page, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("app.results.standing.AT_ONCE", 0)
+    monkeypatch.setattr(build_jobs, "write_bundle", None)
+    (link,) = links(build(researcher, page))
+    bundle(database, study, tmp_path / "a.zip")
+    assert researcher.get(link).content == (tmp_path / "a.zip").read_bytes()
+
+
+def test_a_process_that_ends_before_its_export_is_there_is_said(researcher, study, filled, page, monkeypatch):
+    def die(*_args, **_over):
+        raise EndedError("The process that did this ended with -9; the server's log may say why.")
+
+    monkeypatch.setattr("app.results.standing.AT_ONCE", 0)
+    monkeypatch.setattr(build_jobs, "do_apart", die)
+    assert "ended with -9" in build(researcher, page).select_one("[role=alert]").get_text()
 
 
 def test_a_build_nobody_works_on_any_more_is_called_so(researcher, database, study, filled, page):

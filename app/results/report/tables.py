@@ -61,6 +61,7 @@ class Judgments:
 
 
 _CODED = ("item", "annotator", "prompt", "left", "right", "reason", "guess", "stratum")
+_PLACED = ("ratings", "hallucinations", "evidence", "acceptability")
 _PLAIN = ("outcome", "first_outcome", "strength", "active_ms", "recognised", "guideline", "excluded")
 
 
@@ -196,11 +197,16 @@ def tables_of(
     `rated` are ratings already by judgment, in the order of preferences; the columns of ratings are then not read.
     """
     found = {table: columns.get(table) or of_rows(table, ()) for table in USED}
-    judgments = _judgments(found["preferences"])
-    places = {name: at for at, name in enumerate(judgments.presentation)}
+    order = _order(found["preferences"])
+    judgments = _judgments(found["preferences"], order)
+    # Only of judgments that have such rows, or a million texts would be looked up for nothing.
+    named = set[str]().union(*(found[table]["presentation_id"] for table in _PLACED))
+    places = {name: at for at, name in enumerate(judgments.presentation) if name in named}
     return Tables(
         judgments=judgments,
-        ratings=_ordered(rated, found["preferences"], places) if rated else _ratings(found["ratings"], places),
+        ratings=Ratings(rated.dimensions, rated.values[order])
+        if rated
+        else _ratings(found["ratings"], places, len(judgments)),
         spans=_spans(found["hallucinations"], places),
         shown=_shown(found["evidence"], places),
         accepted=_accepted(found["acceptability"], places),
@@ -257,17 +263,21 @@ def _sorted(*keys: Ints) -> Ints:
     return np.lexsort(keys[::-1])
 
 
-def _judgments(columns: Columns) -> Judgments:
+def _order(columns: Columns) -> Ints:
     items, shown = coded(columns["item_id"]), columns["presentation_id"]
     # Ranks of the ids rather than the ids themselves: an array of texts is as wide as the longest.
     rank = np.empty(len(shown), np.int64)
     rank[sorted(range(len(shown)), key=shown.__getitem__)] = np.arange(len(shown))
-    order = _sorted(items.codes, rank)
+    return _sorted(items.codes, rank)
+
+
+def _judgments(columns: Columns, order: Ints) -> Judgments:
+    shown = columns["presentation_id"]
     left, right = coded(columns["model_left"]), coded(columns["model_right"])
     arms = {*left.names, *right.names}
     return Judgments(
         presentation=tuple(shown[at] for at in order.tolist()),
-        item=items.take(order),
+        item=coded(columns["item_id"]).take(order),
         annotator=coded(columns["annotator_pid"]).take(order),
         prompt=coded(columns["prompt"]).take(order),
         left=coded(left, names=arms).take(order),
@@ -295,24 +305,17 @@ def _placed(columns: Columns, places: Mapping[str, int]) -> tuple[Ints, Ints]:
     return judgment, _choice(columns["side"], SIDES)
 
 
-def _ratings(columns: Columns, places: Mapping[str, int]) -> Ratings:
+def _ratings(columns: Columns, places: Mapping[str, int], judgments: int) -> Ratings:
     """Lay ratings out by judgment. Raises ValueError where a dimension was rated twice, or with no small number."""
     judgment, side = _placed(columns, places)
     dimension, given = coded(columns["dimension"]), _whole(columns["value"])
     if given.size and not 0 <= int(given.min()) <= int(given.max()) <= np.iinfo(np.int8).max:
         raise ValueError(f"a rating is from 1 to 5, and none from {given.min()} to {given.max()}")
-    values = np.zeros((len(places), len(SIDES), len(dimension.names)), np.int8)
+    values = np.zeros((judgments, len(SIDES), len(dimension.names)), np.int8)
     values[judgment, side, dimension.codes] = given
     if np.count_nonzero(values) != np.count_nonzero(given):
         raise ValueError("a response was rated twice on one dimension by one judgment")
     return Ratings(dimension.names, values)
-
-
-def _ordered(rated: Ratings, preferences: Columns, places: Mapping[str, int]) -> Ratings:
-    values = np.empty_like(rated.values)
-    shown = preferences["presentation_id"]
-    values[np.fromiter((places[one] for one in shown), np.int64, count=len(shown))] = rated.values
-    return Ratings(rated.dimensions, values)
 
 
 def _spans(columns: Columns, places: Mapping[str, int]) -> Spans:
