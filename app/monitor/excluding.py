@@ -8,9 +8,10 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, NotFoundError
-from app.monitor.exclusions import Given, Person, Rule, matched, people_of, reasons
+from app.monitor.counts import count_met, people_counted
+from app.monitor.exclusions import Given, Person, Rule, reasons
 from app.monitor.rule_forms import sentence
-from app.monitor.votes import active_rules, iter_votes, members_of
+from app.monitor.votes import active_rules, members_of
 from models import Exclusion, Presentation, Revision, Study, StudyEvent, User
 
 
@@ -30,11 +31,11 @@ class Excluding:
 
 
 def excluding(session: Session, study: Study) -> Excluding:
-    """Load the rules that hold now; with any, every judgment is read once and none is kept."""
+    """Load the rules that hold now; with any, judgments are counted and none is read."""
     rules = active_rules(session, study)
     if not rules:
         return Excluding()
-    return Excluding(rules, people_of(iter_votes(session, study), members_of(session, study)))
+    return Excluding(rules, people_counted(session, study, members_of(session, study)))
 
 
 # Of each rule, the judgments and annotators it meets by itself.
@@ -55,7 +56,7 @@ class StoredRule:
 def stored_rules(session: Session, study: Study, count: Counting | None = None) -> list[StoredRule]:
     """List every rule ever added to a study, oldest first, revoked ones too; `count` says what each rule meets.
 
-    Without it judgments are read for the counts, and none is kept.
+    Without it the database counts.
     """
     rules = session.exec(
         select(Exclusion).where(Exclusion.study_id == study.id).order_by(col(Exclusion.created_at), col(Exclusion.id))
@@ -65,17 +66,16 @@ def stored_rules(session: Session, study: Study, count: Counting | None = None) 
     users = {key for one in rules for key in (one.created_by, one.revoked_by) if key}
     names = dict(session.exec(select(User.id, User.name).where(col(User.id).in_(users))).all())
     plain = [Rule(one.rule, one.settings) for one in rules]
-    counts = count(plain) if count else count_met(session, study, plain)
+    counts = count(plain) if count else met_alone(session, study, plain)
     return [
         StoredRule(one, names.get(one.created_by or "", ""), names.get(one.revoked_by or "", ""), *met)
         for one, met in zip(rules, counts, strict=True)
     ]
 
 
-def count_met(session: Session, study: Study, rules: Sequence[Rule]) -> list[tuple[int, int]]:
-    """Count the judgments and annotators that each rule meets by itself, reading judgments twice and keeping none."""
-    people = people_of(iter_votes(session, study), members_of(session, study))
-    return matched(iter_votes(session, study), people, rules)
+def met_alone(session: Session, study: Study, rules: Sequence[Rule]) -> list[tuple[int, int]]:
+    """Count the judgments and annotators that each rule meets by itself."""
+    return count_met(session, study, people_counted(session, study, members_of(session, study)), rules)
 
 
 def add_rule(

@@ -1,25 +1,26 @@
 """The tables of an export that are not about single judgments: who judged, and which rules take judgments out."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import and_
 from sqlmodel import Session, col, select
 
-from app.monitor.excluding import StoredRule, count_met, stored_rules
-from app.monitor.exclusions import WITHDRAWN, Person, Rule, people_of, reasons
-from app.monitor.facts import REGULAR
+from app.monitor.counts import count_excluded, people_counted
+from app.monitor.excluding import StoredRule, met_alone, stored_rules
+from app.monitor.exclusions import WITHDRAWN, Person, Rule
 from app.monitor.rule_forms import sentence
-from app.monitor.votes import active_rules, iter_votes, members_of
+from app.monitor.votes import active_rules, members_of
 from models import ComprehensionAttempt, ExitAnswer, Membership, Study, WithdrawalPolicy
 
 
 def annotator_rows(session: Session, study: Study, *, external_ids: bool) -> Iterator[dict[str, Any]]:
     """Yield a row per annotator, by pseudonym: never an e-mail address, an external id only when asked for."""
     members = members_of(session, study)
-    judgments, excluded = _counts(session, study, members)
+    rules = active_rules(session, study)
+    people = people_counted(session, study, members) if rules else members
+    judgments, excluded = count_excluded(session, study, people, rules)
     tries = _tries(session, study.id)
     for member, said in _joined(session, study, members):
         attempts = tries.get(member.user_id, [])
@@ -65,18 +66,6 @@ def _joined(
     yield from session.exec(query)
 
 
-def _counts(session: Session, study: Study, members: dict[str, Person]) -> tuple[Counter[str], Counter[str]]:
-    """Count regular judgments per person, all and excluded."""
-    rules = active_rules(session, study)
-    people = people_of(iter_votes(session, study), members) if rules else members
-    judgments, excluded = Counter[str](), Counter[str]()
-    for vote in iter_votes(session, study):
-        if vote.item_kind == REGULAR:
-            judgments[vote.annotator_id] += 1
-            excluded[vote.annotator_id] += bool(rules and reasons(rules, vote, people))
-    return judgments, excluded
-
-
 def _tries(session: Session, study_id: str) -> dict[str, list[bool]]:
     query = select(ComprehensionAttempt.user_id, ComprehensionAttempt.passed).where(
         ComprehensionAttempt.study_id == study_id
@@ -90,7 +79,7 @@ def _tries(session: Session, study_id: str) -> dict[str, list[bool]]:
 def exclusion_rows(session: Session, study: Study) -> Iterator[dict[str, Any]]:
     """Yield the study's policy on those who withdraw, where it excludes, and every rule ever added, oldest first."""
     if study.withdrawal == WithdrawalPolicy.EXCLUDE:
-        ((judgments, annotators),) = count_met(session, study, [Rule(WITHDRAWN, {})])
+        ((judgments, annotators),) = met_alone(session, study, [Rule(WITHDRAWN, {})])
         yield _policy_row(judgments, annotators)
     for one in stored_rules(session, study):
         yield _rule_row(one)

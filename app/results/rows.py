@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from app.errors import InvalidInputError
+from app.monitor.counts import is_excluded
 from app.monitor.excluding import Excluding, excluding
 from app.monitor.exclusions import Given, reasons
 from app.results.report.strata import NONE_GIVEN
@@ -110,13 +111,11 @@ def judgments_like(session: Session, study: Study, asked: Asked, page: int) -> F
         .where(*wanted)
         .order_by(col(Item.position), col(shown.id))
     )  # fmt: skip
-    if not asked.excluded or not rules.rules:
-        total = 0 if asked.excluded == "yes" else session.exec(select(func.count()).select_from(query.subquery())).one()
-        rows = session.exec(query.offset((page - 1) * PAGE).limit(PAGE)).all() if total else []
-    else:
-        # Rules look at people as well as answers, so what they take out is known only row by row.
-        kept = [row for row in session.exec(query) if bool(_by(rules, row)) == (asked.excluded == "yes")]
-        total, rows = len(kept), kept[(page - 1) * PAGE : page * PAGE]
+    if asked.excluded:
+        out = is_excluded(rules.rules, rules.people, final)
+        query = query.where(out if asked.excluded == "yes" else ~out)
+    total = session.exec(select(func.count()).select_from(query.subquery())).one()
+    rows = session.exec(query.offset((page - 1) * PAGE).limit(PAGE)).all() if total else []
     names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
     pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
     listed = tuple(_listed(row, names, pids, _by(rules, row)) for row in rows)
