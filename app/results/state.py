@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, col, func, select
 
 from app.results.judgments import JUDGED
@@ -99,18 +99,23 @@ def _unfinished(session: Session, study: Study) -> Iterator[Any]:
 
 
 def _counts(session: Session, study: Study) -> list[Any]:
-    shown = select(Presentation.id).where(Presentation.study_id == study.id)
-    revisions = select(Revision.id).where(col(Revision.presentation_id).in_(shown))
-    spans = select(Span.id).where(col(Span.revision_id).in_(revisions))
-    evidence = select(Evidence.id).where(col(Evidence.presentation_id).in_(shown))
+    # Of what is rare beside judgments each row is looked up, because to list all judgments takes much longer.
+    shown = col(Presentation.study_id) == study.id
+    of_span = exists().where(
+        col(Revision.id) == col(Span.revision_id), col(Presentation.id) == col(Revision.presentation_id), shown
+    )
+    of_evidence = exists().where(col(Presentation.id) == col(Evidence.presentation_id), shown)
+    under = (col(Evidence.id) == col(EvidenceAnswer.evidence_id), col(Presentation.id) == col(Evidence.presentation_id))
+    opened = (col(Evidence.id) == col(EvidenceOpening.evidence_id), under[1])
     responses = select(ItemResponse.response_id).where(_in_items(ItemResponse.item_id, study))
+    revised = select(func.count(), func.max(Revision.created_at)).select_from(Revision)
     queries = [
-        select(func.count(), func.max(Presentation.submitted_at)).where(Presentation.study_id == study.id),
-        select(func.count(), func.max(Revision.created_at)).where(col(Revision.presentation_id).in_(shown)),
-        select(func.count()).where(col(Span.revision_id).in_(revisions)),
-        select(func.count()).where(col(EvidenceAnswer.span_id).in_(spans)),
-        select(func.count()).where(col(Evidence.presentation_id).in_(shown)),
-        select(func.count()).where(col(EvidenceOpening.evidence_id).in_(evidence)),
+        select(func.count(), func.max(Presentation.submitted_at)).where(shown),
+        revised.join(Presentation, col(Presentation.id) == col(Revision.presentation_id)).where(shown),
+        select(func.count()).select_from(Span).where(of_span),
+        select(func.count()).select_from(EvidenceAnswer).where(exists().where(*under, shown)),
+        select(func.count()).select_from(Evidence).where(of_evidence),
+        select(func.count()).select_from(EvidenceOpening).where(exists().where(*opened, shown)),
         select(func.count(), func.max(Trace.created_at)).where(col(Trace.response_id).in_(responses)),
     ]
     return [list(session.execute(query).one()) for query in queries]
