@@ -6,7 +6,7 @@ can be wrong, however many there are.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
@@ -26,9 +26,13 @@ _LONG_AGO = datetime(1971, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is known of a study: all its `revisions`, of which `recent` are the ids of those created since `since`."""
+    """What is known of a study: all its `revisions`, of which `recent` are the ids of those created since `since`.
+
+    `everything` counted the revisions of all studies before those of this one were read.
+    """
 
     columns: Columns
+    everything: int
     revisions: int
     finished: int
     since: datetime
@@ -44,12 +48,15 @@ def judged_columns(session: Session, study: Study) -> Columns:
     key = (_database(session), study.id)
     with _lock:
         known = _kept.get(key)
-    revisions, finished = _revisions(session, study.id), _finished(session, study.id)
-    if known is not None and (known.revisions, known.finished) == (revisions, finished):
+    # All revisions there are count much faster than those of one study, and where none was added none was added to it.
+    everything, finished = _everything(session), _finished(session, study.id)
+    if known is not None and (known.everything, known.finished) == (everything, finished):
         return known.columns
+    revisions = _revisions(session, study.id)
     now = _brought_up(session, study.id, known, revisions, finished) if known else None
     if now is None:
         now = _read(session, study.id, revisions, finished)
+    now = replace(now, everything=everything)
     # SQLite reads of one moment. Elsewhere, what came in meanwhile may be in it or not, so it would prove nothing.
     if session.get_bind().dialect.name == "sqlite" or _revisions(session, study.id) == now.revisions:
         with _lock:
@@ -63,6 +70,10 @@ def judged_columns(session: Session, study: Study) -> Columns:
 def _database(session: Session) -> str:
     bind = session.get_bind()
     return str(bind.url if isinstance(bind, Engine) else bind.engine.url)
+
+
+def _everything(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(Revision)).one()
 
 
 def _revisions(session: Session, study_id: str) -> int:
@@ -84,11 +95,13 @@ def _read(session: Session, study_id: str, revisions: int, finished: int) -> _Ke
     since = _since(session)
     recent = frozenset(row.id for row in _created_since(session, study_id, since))
     rows = session.execute(_judged().where(col(Presentation.study_id) == study_id, *_is_final()))
-    return _Kept(columns_of([_row(row) for row in rows]), revisions, finished, since, recent)
+    return _Kept(columns_of([_row(row) for row in rows]), 0, revisions, finished, since, recent)
 
 
 def _brought_up(session: Session, study_id: str, known: _Kept, revisions: int, finished: int) -> _Kept | None:
     """Add what was created since to what is known; None where that does not add up to all there is."""
+    if (known.revisions, known.finished) == (revisions, finished):
+        return known
     fresh = [row for row in _created_since(session, study_id, known.since) if row.id not in known.recent]
     if known.revisions + len(fresh) != revisions:
         return None
@@ -99,7 +112,7 @@ def _brought_up(session: Session, study_id: str, known: _Kept, revisions: int, f
         return None
     since = _since(session)
     recent = frozenset(row.id for row in _created_since(session, study_id, since))
-    return _Kept(columns, revisions, finished, since, recent)
+    return _Kept(columns, 0, revisions, finished, since, recent)
 
 
 def _since(session: Session) -> datetime:

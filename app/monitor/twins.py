@@ -3,14 +3,16 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
-from app.monitor.columns import NOBODY, Sheet
+from app.monitor.columns import NOBODY, Floats, Sheet
 
 # Fewer shared items than this agree by chance too often to be worth a word.
 SHARED_ENOUGH = 10
+# So many answers are compared at once.
+_CELLS = 1_000_000
 _ALIKE = ("the same name", "e-mail addresses that reach one mailbox")
 
 
@@ -36,11 +38,14 @@ class Twins:
 def find_twins(accounts: Sequence[Account], sheet: Sheet) -> list[Twins]:
     """List pairs of accounts alike in name, in e-mail but for a tag or dots, or in every answer to shared items."""
     found: dict[tuple[int, int], list[str]] = {}
-    spelled = [(_plain(account.name), _mailbox(account.email)) for account in accounts]
-    for one, other in combinations(range(len(accounts)), 2):
-        reasons = [words for words, a, b in zip(_ALIKE, spelled[one], spelled[other], strict=True) if a == b]
-        if reasons:
-            found[one, other] = reasons
+    for words, spelled in zip(
+        _ALIKE, ([_plain(one.name) for one in accounts], [_mailbox(one.email) for one in accounts]), strict=True
+    ):
+        alike: dict[str, list[int]] = {}
+        for at, key in enumerate(spelled):
+            for earlier in alike.setdefault(key, []):
+                found.setdefault((earlier, at), []).append(words)
+            alike[key].append(at)
     for one, other, shared in _same_answers(accounts, sheet):
         found.setdefault((one, other), []).append(f"the same answer to all {shared} items that both judged")
     return [Twins(accounts[one].pid, accounts[other].pid, tuple(found[one, other])) for one, other in sorted(found)]
@@ -59,13 +64,23 @@ def _same_answers(accounts: Sequence[Account], sheet: Sheet) -> Iterator[tuple[i
     answer = np.where(sheet.chosen[rows] == NOBODY, len(columns.arms) + columns.preference[rows], sheet.chosen[rows])
     table = np.full((len(accounts), len(cases)), NOBODY, dtype=np.int16)
     table[who, case] = answer
-    for one in range(len(accounts)):
-        own = np.flatnonzero(table[one] != NOBODY)
-        theirs = table[one + 1 :, own]
-        shared = np.sum(theirs != NOBODY, axis=1)
-        same = np.sum(theirs == table[one, own], axis=1)
-        for later in np.flatnonzero((shared >= SHARED_ENOUGH) & (shared == same)):
-            yield one, one + 1 + int(later), int(shared[later])
+    shared, same = _overlaps(table)
+    for one, other in zip(*np.nonzero(np.triu((shared >= SHARED_ENOUGH) & (shared == same), 1)), strict=True):
+        yield int(one), int(other), int(shared[one, other])
+
+
+def _overlaps(table: npt.NDArray[np.int16]) -> tuple[Floats, Floats]:
+    """Count the cases that both of two rows answer, and those they answer alike, `[rows, rows]` each."""
+    people, cases = table.shape
+    shared, same = np.zeros((people, people)), np.zeros((people, people))
+    width = max(1, _CELLS // max(1, people))
+    for start in range(0, cases, width):
+        part = table[:, start : start + width]
+        for total, chosen in ((shared, part != NOBODY), *((same, part == one) for one in np.unique(part[part >= 0]))):
+            # Products of whole numbers this small are exact.
+            ours = chosen.astype(np.float64)
+            np.add(total, ours @ ours.T, out=total)
+    return shared, same
 
 
 def _plain(name: str) -> str:
