@@ -1,21 +1,26 @@
 """The members of a study as its researcher sees them, by counts and times. For researchers' routes alone."""
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
+from sqlalchemy import String, type_coerce
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from app.judging.check import ATTEMPTS
 from app.judging.claims import limit_left
-from app.monitor.facts import REGULAR, SKIP, Vote
-from app.monitor.votes import aware, iter_votes
+from app.monitor.counts import judged_query
+from app.monitor.facts import SKIP
+from app.monitor.votes import aware
 from app.people.rules import Account, Alike, alike, left_for, reasons_of
 from app.studies.slots import open_slots
 from models import (
     ComprehensionAttempt,
+    ItemKind,
     Membership,
     MemberState,
     Presentation,
@@ -28,6 +33,7 @@ from models import (
 )
 
 RETURNED = "returned"
+_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +81,21 @@ class Member:
     returns: int
 
 
+@dataclass(slots=True)
+class _Done:
+    """How many regular items somebody answered, judged, and judged in the last day; the active times that are known."""
+
+    answered: int = 0
+    judged: int = 0
+    last_day: int = 0
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What all members did, by user id."""
 
-    votes: Mapping[str, list[Vote]]
+    done: Mapping[str, _Done]
     in_hand: Mapping[str, int]
     seen: Mapping[str, set[tuple[str, str]]]
     last_seen: Mapping[str, datetime]
@@ -107,12 +123,13 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
         .where(Membership.study_id == study.id)
         .order_by(col(Membership.joined_at), col(Membership.pid))
     ).all()
+    slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, "", now)]
     about = _Study(
         study=study,
         asking=asking,
         now=now,
-        work=_work(session, study, now, lease=lease),
-        slots=[(slot.item_id, slot.pair_id) for slot in open_slots(session, study, "", now)],
+        work=_work(session, study, now, lease=lease, items={item_id for item_id, _ in slots}),
+        slots=slots,
         checks=_checks(session, study, {member.user_id: member.extra_tries for member, _ in rows}),
         found=_alike(rows),
         returns=_returns(session, study.id),
@@ -122,15 +139,13 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
 
 def _member(about: _Study, member: Membership, user: User) -> Member:
     work, check = about.work, about.checks.get(user.id)
-    votes = [vote for vote in work.votes.get(user.id, ()) if vote.item_kind == REGULAR]
-    judged = [vote for vote in votes if vote.preference != SKIP]
-    times = [vote.active_ms for vote in judged if vote.active_ms > 0]
+    done = work.done.get(user.id, _Done())
     in_hand, joined = work.in_hand.get(user.id, 0), aware(member.joined_at)
     works = member.state == MemberState.ACTIVE and not (check and check.failed)
     left = left_for(
         about.slots,
         work.seen.get(user.id, set()),
-        limit=limit_left(about.study, len(votes) + in_hand),
+        limit=limit_left(about.study, done.answered + in_hand),
         repeat_items=about.study.repeat_items,
     )
     return Member(
@@ -144,13 +159,13 @@ def _member(about: _Study, member: Membership, user: User) -> Member:
         stopped=member.stopped_by is not None,
         told=member.told,
         joined_at=joined,
-        judged=len(judged),
-        skipped=len(votes) - len(judged),
+        judged=done.judged,
+        skipped=done.answered - done.judged,
         in_hand=in_hand,
         left=left if works else None,
         last_seen=max(joined, work.last_seen.get(user.id, joined)),
-        last_day=sum(vote.submitted_at > about.now - timedelta(days=1) for vote in judged),
-        median_s=median(times) / 1000 if times else None,
+        last_day=done.last_day,
+        median_s=median(done.times) / 1000 if done.times else None,
         external_id=member.external_id or "",
         check=check,
         doubts=tuple(reasons_of(member.pid, about.found)),
@@ -175,32 +190,27 @@ def _alike(rows: Sequence[tuple[Membership, User]]) -> list[Alike]:
     )
 
 
-def _work(session: Session, study: Study, now: datetime, *, lease: timedelta) -> _Work:
-    votes: dict[str, list[Vote]] = {}
-    for vote in iter_votes(session, study):
-        votes.setdefault(vote.annotator_id, []).append(vote)
+def _work(session: Session, study: Study, now: datetime, *, lease: timedelta, items: set[str]) -> _Work:
+    """Gather what members did; of what they have seen, `items` alone."""
     in_hand = Counter[str]()
-    seen: dict[str, set[tuple[str, str]]] = {}
     last: dict[str, datetime] = {}
 
     def saw(user_id: str, moment: datetime) -> None:
         last[user_id] = max(aware(moment), last.get(user_id, aware(moment)))
 
-    shown = select(  # type: ignore[call-overload]
-        Presentation.annotator_id,
-        Presentation.item_id,
-        Presentation.pair_id,
-        Presentation.state,
-        Presentation.leased_until,
-        Presentation.created_at,
-    ).where(Presentation.study_id == study.id)
-    for user_id, item_id, pair_id, state, until, created in session.exec(shown):
-        seen.setdefault(user_id, set()).add((item_id, pair_id))
-        saw(user_id, created)
-        if state == PresentationState.LEASED and aware(until) > now:
+    leased = select(Presentation.annotator_id, Presentation.leased_until).where(
+        Presentation.study_id == study.id, Presentation.state == PresentationState.LEASED
+    )
+    for user_id, until in session.exec(leased):
+        if aware(until) > now:
             in_hand[user_id] += 1
             # An open page renews its lease, so its end tells when the page was last heard of.
             saw(user_id, min(aware(until) - lease, now))
+    handed = (
+        select(Presentation.annotator_id, func.max(Presentation.created_at))
+        .where(Presentation.study_id == study.id)
+        .group_by(col(Presentation.annotator_id))
+    )
     saved = (
         select(Presentation.annotator_id, func.max(Revision.created_at))
         .join(Revision, col(Revision.presentation_id) == col(Presentation.id))
@@ -212,10 +222,41 @@ def _work(session: Session, study: Study, now: datetime, *, lease: timedelta) ->
         .where(ComprehensionAttempt.study_id == study.id)
         .group_by(col(ComprehensionAttempt.user_id))
     )
-    for query in (saved, tried):
+    for query in (handed, saved, tried):
         for user_id, moment in session.exec(query):
             saw(user_id, moment)
-    return _Work(votes, in_hand, seen, last)
+    return _Work(_done(session, study, now), in_hand, _seen(session, study.id, items), last)
+
+
+def _done(session: Session, study: Study, now: datetime) -> dict[str, _Done]:
+    """Read the regular judgments, of which there may be very many: a few columns, and none is kept."""
+    final, since = aliased(Revision), now - timedelta(days=1)
+    submitted = func.coalesce(Presentation.submitted_at, final.created_at) > since
+    columns = (Presentation.annotator_id, type_coerce(final.preference, String), final.active_ms, submitted)
+    done: dict[str, _Done] = {}
+    query = judged_query(study, ItemKind.REGULAR, final, *columns).execution_options(yield_per=_AT_ONCE)
+    for user_id, said, active_ms, lately in session.execute(query):
+        one = done.setdefault(user_id, _Done())
+        one.answered += 1
+        if said != SKIP:
+            one.judged += 1
+            one.last_day += bool(lately)
+            if active_ms > 0:
+                one.times.append(active_ms)
+    return done
+
+
+def _seen(session: Session, study_id: str, items: set[str]) -> dict[str, set[tuple[str, str]]]:
+    seen: dict[str, set[tuple[str, str]]] = {}
+    if not items:
+        return seen
+    query = select(Presentation.annotator_id, Presentation.item_id, Presentation.pair_id).where(
+        Presentation.study_id == study_id
+    )
+    for user_id, item_id, pair_id in session.exec(query.execution_options(yield_per=_AT_ONCE)):
+        if item_id in items:
+            seen.setdefault(user_id, set()).add((item_id, pair_id))
+    return seen
 
 
 def _checks(session: Session, study: Study, extra: Mapping[str, int]) -> dict[str, Check]:
