@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from app.results.column import Column, Kind
 from app.results.records import json_text
 
-# Whatever comes first closes a row group, so that neither many rows nor long texts fill the memory.
-_ROWS, _CHARACTERS = 2_000, 4_000_000
+# Whatever comes first closes a row group, so that neither many rows nor long texts fill the memory. What is known of a
+# group stays in memory until the file ends, so narrow tables, which are the long ones, have more rows in each.
+_CELLS, _CHARACTERS = 60_000, 4_000_000
 
 
 def _list_of(kind: pa.DataType) -> pa.DataType:
@@ -45,7 +46,7 @@ def parquet_file(file: BinaryIO, columns: Sequence[Column]) -> Iterator[Callable
 
     Rows wait in memory until they make a row group. The file is complete when the block ends.
     """
-    schema = schema_of(columns)
+    schema, rows = schema_of(columns), _CELLS // len(columns)
     waiting: list[Sequence[Any]] = []
     size = 0
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -61,7 +62,7 @@ def parquet_file(file: BinaryIO, columns: Sequence[Column]) -> Iterator[Callable
             nonlocal size
             waiting.append(values)
             size += sum(len(value) for value in values if isinstance(value, str | list | dict))
-            if len(waiting) >= _ROWS or size >= _CHARACTERS:
+            if len(waiting) >= rows or size >= _CHARACTERS:
                 flush()
 
         yield add
