@@ -5,9 +5,7 @@ query that joins the same columns (the physical limit; it protects no cell and s
 use). With `whole` the zip too. Prints JSON lines.
 """
 
-import hashlib
 import resource
-import secrets
 import sqlite3
 import subprocess
 import sys
@@ -15,15 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from app import migrate
-from app.db import connect, snapshot, writing
+from app.db import connect, snapshot
 from app.results.bundle import write_bundle
 from app.results.queries import iter_table
-from models import Role, Study, User
+from models import Study
+from tests.bench.big_study import fill
 from tests.bench.report import emit
-from tests.factories import fill_study, make_member, make_study, make_user
 
-PER_ITEM = 500
 MEMORY_BAR_MB = 200
 QUERY = """
 SELECT s.id AS study_id, s.version AS study_version, i.id AS item_id, p.id AS presentation_id, m.pid AS annotator_pid,
@@ -43,53 +39,6 @@ FROM item i JOIN presentation p ON p.item_id = i.id JOIN study s ON s.id = p.stu
     (SELECT min(number) FROM revision WHERE presentation_id = p.id AND kind = 'submitted')
 WHERE i.kind = 'regular' AND p.state IN ('submitted', 'skipped') ORDER BY i.position, p.id
 """
-
-
-def fill(path, judgments):
-    """Make a database with a study of so many judgments, 500 of each item, every tenth changed once."""
-    database = connect(f"sqlite:///{path}")
-    migrate.upgrade(database)
-    with writing(database) as session:
-        owner = make_user(session, email="bench@example.org", role=Role.OWNER)
-        study = make_study(session, owner=owner)
-        prompts = tuple(
-            f"Why does kettle {n} whistle, and what would you do about it?" for n in range(judgments // PER_ITEM)
-        )
-        items = fill_study(session, study, prompts=prompts, text="{arm} says, " + "at length, " * 40)
-        people = [make_user(session, email=f"{number}@example.org").id for number in range(PER_ITEM)]
-        for number, one in enumerate(people):
-            make_member(session, study=study, user=session.get_one(User, one), pid=f"a{number:011d}")
-    database.dispose()
-    raw = sqlite3.connect(path)
-    raw.execute("PRAGMA synchronous=OFF")
-    arms = dict(raw.execute("SELECT name, id FROM arm"))
-    (pair,) = raw.execute("SELECT id FROM pair").fetchone()
-    texts = {
-        (item, arm): text for item, arm, text in raw.execute("SELECT item_id, arm_id, response_id FROM itemresponse")
-    }
-    now = "2026-03-01 09:00:00.123456"
-    for item in items:
-        shown, revisions = [], []
-        for at, one in enumerate(people):
-            left, right = ("lft", "sft") if at % 2 else ("sft", "lft")
-            token = secrets.token_hex(8)
-            key = hashlib.sha256(token.encode()).hexdigest()
-            sides = (arms[left], arms[right], texts[item.id, arms[left]], texts[item.id, arms[right]])
-            shown.append((token, study.id, item.id, pair, one, *sides, key, "submitted", now, now, now))
-            answer = ("left", "right", "tie_good", "tie_bad")[at % 4]
-            comment = "Both miss the point, I think." if at % 7 == 0 else ""
-            given = (token, answer, comment, now)
-            revisions += [(secrets.token_hex(8), n, f"k{n}", *given) for n in range(1, 3 if at % 10 == 0 else 2)]
-        raw.executemany(f"INSERT INTO presentation VALUES ({','.join('?' * 14)}, NULL)", shown)
-        raw.executemany(
-            "INSERT INTO revision (id, number, idempotency_key, presentation_id, preference, comment, created_at, "
-            "kind, active_ms, wall_ms, acceptability, ratings, flagged, skip_reason, recognised_model, "
-            "recognised_guess, reading, edit_reason, guideline_version, app_version) "
-            "VALUES (?,?,?,?,?,?,?,'submitted',40000,60000,'{}','{}',0,'',0,'','{}','',1,'0.1.0')",
-            revisions,
-        )
-    raw.commit()
-    raw.close()
 
 
 def ours(path, out):
