@@ -72,6 +72,13 @@ def _end_with(process: "subprocess.Popen[str]", stopping: threading.Event) -> No
 
 def main() -> None:
     """Do what standard input asks for: the other end of `do_apart`."""
+    # What a log prints would be taken for what the work says.
+    out, sys.stdout = sys.stdout, sys.stderr
+
+    def say(what: Mapping[str, Any]) -> None:
+        out.write(json.dumps(dict(what)) + "\n")
+        out.flush()
+
     os.nice(_NICE)
     order = json.loads(sys.stdin.read())
     stopping = threading.Event()
@@ -79,11 +86,6 @@ def main() -> None:
     work: Work = getattr(import_module(order["module"]), order["name"])
     database = connect(order["url"])
     try:
-        work(database, order["given"], _say, stopping)
+        work(database, order["given"], say, stopping)
     finally:
         database.dispose()
-
-
-def _say(what: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(dict(what)) + "\n")
-    sys.stdout.flush()

@@ -12,6 +12,7 @@ from app.results.apart import EndedError, do_apart
 def look(database, given, say, _stopping):
     with reading(database) as session:
         answer = session.connection().exec_driver_sql("SELECT 6 * 7").scalar()
+    print("something for the log")
     say({"answer": answer, "given": given, "process": os.getpid()})
     say({"last": True})
 
