@@ -23,11 +23,12 @@ class AppError(Exception):
 
     status: ClassVar[int] = 500
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        """Keep the sentence and the remedy apart so a page can show them apart."""
+    def __init__(self, message: str, *, remedy: str = "", where: str = "") -> None:
+        """Keep the sentence, the remedy and the field apart so a page or a program can show them apart."""
         super().__init__(f"{message} {remedy}".strip())
         self.message = message
         self.remedy = remedy
+        self.where = where
 
 
 class NotFoundError(AppError):

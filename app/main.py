@@ -13,10 +13,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 
 from app import migrate
+from app.accounts import audit_routes as audit
+from app.accounts import own_routes as own_account
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.moments import Stored
 from app.accounts.throttle import LoginThrottle, join_throttle, link_throttle
+from app.api import routes as api
 from app.checkpoints import routes as checkpoints
 from app.compare import forks
 from app.compare import routes as compare
@@ -79,6 +82,8 @@ _SECONDS_PER_DAY = 86_400
 _ROUTERS = (
     pages.router,
     accounts.router,
+    own_account.router,
+    audit.router,
     checkpoints.router,
     compare.router,
     forks.router,
@@ -108,6 +113,7 @@ _ROUTERS = (
     borrowing.router,
     leaks.router,
     tuning_sets.router,
+    api.router,
 )
 
 

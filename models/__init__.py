@@ -1,5 +1,6 @@
 """The tables, one file per group; importing this package registers them all."""
 
+from models.access import ApiToken, AuditEvent, Scope
 from models.account import GUEST_DOMAIN, ComprehensionAttempt, ExitAnswer, Invite, Membership, MemberState, Role, User
 from models.comparison import BasePrompt, Comparison, ComparisonColumn, RunState
 from models.export import Export, ExportState
@@ -45,7 +46,9 @@ from models.tuning_set import Borrowing, ImportState, TuningInstance, TuningSet,
 
 __all__ = [
     "GUEST_DOMAIN",
+    "ApiToken",
     "Arm",
+    "AuditEvent",
     "BasePrompt",
     "Borrowing",
     "Comparison",
@@ -85,6 +88,7 @@ __all__ = [
     "RevisionKind",
     "Role",
     "RunState",
+    "Scope",
     "ScoredFile",
     "ScoredLine",
     "Severity",

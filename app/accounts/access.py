@@ -12,18 +12,23 @@ from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
-from app.db import reading
+from app.accounts.tokens import Bearer, find_bearer, note_use
+from app.db import reading, writing
 from app.errors import AccessDeniedError, AppError
-from models import Role, User
+from models import Role, Scope, User
+from models.base import now
 
 
 class Access(StrEnum):
-    """The least a person must be."""
+    """The least a person must be, or what their token must allow."""
 
     PUBLIC = "public"
     SIGNED_IN = "signed in"
     RESEARCHER = "researcher"
     OWNER = "owner"
+    MAY_READ = "a token that may read"
+    MAY_RUN = "a token that may run"
+    MAY_EXPORT = "a token that may export"
 
 
 class SignInRequiredError(AppError):
@@ -43,6 +48,12 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/logout"): Access.SIGNED_IN,
     ("GET", "/invite/{token}"): Access.PUBLIC,
     ("POST", "/invite/{token}"): Access.PUBLIC,
+    ("GET", "/account"): Access.SIGNED_IN,
+    ("GET", "/account/tokens"): Access.RESEARCHER,
+    ("POST", "/account/tokens"): Access.RESEARCHER,
+    ("POST", "/account/tokens/revoke"): Access.RESEARCHER,
+    ("GET", "/audit"): Access.OWNER,
+    ("GET", "/audit.csv"): Access.OWNER,
     # people
     ("GET", "/join/{open_token}"): Access.PUBLIC,
     ("POST", "/join/{open_token}"): Access.PUBLIC,
@@ -167,9 +178,30 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/judge/{presentation_id}/submit"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/evidence"): Access.SIGNED_IN,
     ("POST", "/judge/{presentation_id}/evidence/{evidence_id}/opened"): Access.SIGNED_IN,
+    # programs
+    ("GET", "/api/v1/openapi.json"): Access.PUBLIC,
+    ("GET", "/api/v1/docs"): Access.PUBLIC,
+    ("GET", "/api/v1/me"): Access.MAY_READ,
+    ("GET", "/api/v1/checkpoints"): Access.MAY_READ,
+    ("POST", "/api/v1/compare"): Access.MAY_RUN,
+    ("GET", "/api/v1/comparisons/{comparison_id}"): Access.MAY_READ,
+    ("POST", "/api/v1/score"): Access.MAY_RUN,
+    ("GET", "/api/v1/studies"): Access.MAY_READ,
+    ("POST", "/api/v1/studies"): Access.MAY_RUN,
+    ("GET", "/api/v1/studies/{study_id}"): Access.MAY_READ,
+    ("POST", "/api/v1/studies/{study_id}/prompts"): Access.MAY_RUN,
+    ("POST", "/api/v1/studies/{study_id}/state"): Access.MAY_RUN,
+    ("GET", "/api/v1/studies/{study_id}/judgments"): Access.MAY_READ,
+    ("GET", "/api/v1/studies/{study_id}/results"): Access.MAY_READ,
+    ("GET", "/api/v1/studies/{study_id}/exports"): Access.MAY_EXPORT,
+    ("POST", "/api/v1/studies/{study_id}/exports"): Access.MAY_EXPORT,
+    ("GET", "/api/v1/studies/{study_id}/exports/{export_id}"): Access.MAY_EXPORT,
+    ("GET", "/api/v1/studies/{study_id}/exports/{export_id}/file"): Access.MAY_EXPORT,
+    ("GET", "/api/v1/studies/{study_id}/tables/{table}"): Access.MAY_EXPORT,
 }
 
 _RESEARCHERS = frozenset({Role.RESEARCHER, Role.OWNER})
+_SCOPES = {Access.MAY_READ: Scope.READ, Access.MAY_RUN: Scope.RUN, Access.MAY_EXPORT: Scope.EXPORT}
 _ROLES: dict[Access, frozenset[Role]] = {
     Access.SIGNED_IN: frozenset(Role),
     Access.RESEARCHER: _RESEARCHERS,
@@ -197,16 +229,21 @@ def check_table(routes: Iterable[BaseRoute]) -> None:
 
 def enforce(request: Request) -> None:
     """Let the request through or raise 401/403; leaves the person, if any, on `request.state.user`."""
-    request.state.user = user = signed_in(request)
     # HEAD reaches a GET handler, so it needs that handler's row.
     method = "GET" if request.method == "HEAD" else request.method
     needed = ACCESS[method, request.scope["route"].path]
+    if needed in _SCOPES:
+        # No cookie counts here: what a browser sends by itself opens nothing.
+        request.state.bearer = bearer = _bearer(request, _SCOPES[needed])
+        request.state.user = bearer.user
+        return
+    request.state.user = user = signed_in(request)
     if needed is Access.PUBLIC:
         return
     if user is None:
         raise SignInRequiredError("Please sign in first.")
     if user.role not in _ROLES[needed]:
-        raise AccessDeniedError("This page is for researchers.")
+        raise AccessDeniedError(f"This page is for {needed.value}s.")
 
 
 def signed_in(request: Request) -> User | None:
@@ -220,6 +257,32 @@ def signed_in(request: Request) -> User | None:
             return None
         session.expunge(user)
         return user
+
+
+def _bearer(request: Request, scope: Scope) -> Bearer:
+    """Load whom the request's token stands for, and see that it may do `scope`; the same rules as for pages."""
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    database, moment = request.app.state.database, now()
+    found = None
+    if kind.lower() == "bearer":
+        with reading(database) as session:
+            found = find_bearer(session, secret.strip(), moment)
+            session.expunge_all()
+    if found is None:
+        raise SignInRequiredError(
+            "This address needs a token that is known, not over and not revoked.",
+            remedy="Make one under Account, and send it as the header Authorization: Bearer tsh_…",
+        )
+    if found.user.role not in _RESEARCHERS:
+        raise AccessDeniedError("The person this token stands for is no researcher.")
+    if scope not in found.scopes:
+        raise AccessDeniedError(
+            f"This token may not {scope.value}.", remedy=f"Make one with the scope '{scope.value}' under Account."
+        )
+    if found.note_use:
+        with writing(database) as session:
+            note_use(session, found.token_id, moment)
+    return found
 
 
 def _current_user(request: Request) -> User:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlmodel import Session, col, select, update
 
+from app.accounts.audit import record
 from app.accounts.passwords import hash_password
 from app.accounts.rules import email_problem, name_problem, normalise_email, password_problem, pseudonym
 from app.accounts.standing import note as note_down
@@ -31,6 +32,7 @@ class OpenInvite:
 
     id: str
     role: Role
+    made_by: str | None
     study_id: str | None
     study_name: str | None
     guest_id: str | None
@@ -54,6 +56,7 @@ def add_user(session: Session, *, email: str, name: str, role: Role, password: s
     user = User(email=email, name=name, role=role, password_hash=password_hash)
     session.add(user)
     session.flush()
+    record(session, by=None, action="account added", about=user.id, detail=f"as {role.value}")
     return user
 
 
@@ -128,6 +131,7 @@ def find_invite(session: Session, token: str) -> OpenInvite:
     return OpenInvite(
         id=invite.id,
         role=invite.role,
+        made_by=invite.created_by,
         study_id=invite.study_id,
         study_name=study.name if study else None,
         guest_id=invite.user_id,
@@ -157,6 +161,13 @@ def accept_invite(session: Session, invite: OpenInvite, *, user: User, secret: s
             "This link has just been used or withdrawn.", remedy="Ask for a new one if you did not use it."
         )
     if _RANKS[invite.role] > _RANKS[user.role]:
+        record(
+            session,
+            by=invite.made_by,
+            action="role changed",
+            about=user.id,
+            detail=f"from {user.role.value} to {invite.role.value}",
+        )
         user.role = invite.role
         # A cookie taken from an annotator must not become a researcher's.
         user.session_version += 1

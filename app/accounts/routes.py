@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
+from app.accounts.audit import client_mark, record
 from app.accounts.forms import AccountForm, Credentials, NewAccount, credentials, new_account
 from app.accounts.passwords import hash_password, verify_password
 from app.accounts.queries import (
@@ -59,6 +60,7 @@ def login(
     if user is None:
         form = AccountForm(email=typed.email, problem=_WRONG)
         return render(request, "accounts/login.html", status_code=422, form=form, next=safe_next(next))
+    record(write, by=user.id, action="signed in", detail="with a password", client=_mark(request))
     sign_in(request, user)
     return RedirectResponse(safe_next(next), status_code=303)
 
@@ -67,6 +69,7 @@ def login(
 def logout(request: Request, session: WriteSession, user: CurrentUser) -> Response:
     """End every session of this person: the cookie is signed, not stored, so a copy must die with it."""
     end_sessions(session, user_id=user.id)
+    record(session, by=user.id, action="signed out", client=_mark(request))
     sign_out(request)
     return RedirectResponse("/login", status_code=303)
 
@@ -97,9 +100,14 @@ def accept(
     if isinstance(found, AccountForm):
         return _invite_page(request, invite, form=found, status_code=422)
     accept_invite(write, invite, user=found, secret=request.app.state.secret)
+    record(write, by=found.id, action="signed in", detail="with a link", client=_mark(request))
     sign_in(request, found)
     to_judge = invite.study_id is not None and invite.role == Role.ANNOTATOR
     return RedirectResponse("/judge" if to_judge else home_of(found), status_code=303)
+
+
+def _mark(request: Request) -> str:
+    return client_mark(request.app.state.secret, client_of(request))
 
 
 def client_of(request: Request) -> str:
@@ -156,6 +164,9 @@ def _authenticate(request: Request, typed: Credentials, *, read: ReadSession, wr
     user = find_user(read, email=typed.email)
     verdict = verify_password(typed.password, user.password_hash if user else None)
     if user is None or not verdict.ok or user.disabled_at is not None:
+        # Whose account was tried, by its id alone: an address that has none may be a password typed in the wrong field.
+        tried = {"about": user.id} if user else {"detail": "an address that has no account"}
+        record(write, by=None, action="sign-in failed", client=_mark(request), **tried)
         return None
     throttle.succeeded(account=typed.email, client=client)
     if verdict.new_hash is not None:

@@ -19,6 +19,7 @@ from app.cli import (
     serve,
     stats,
     studies,
+    tokens,
     tuning_sets,
 )
 from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
@@ -36,6 +37,7 @@ for module in (serve, demo, models, checkpoints, provenance, finetune, studies, 
 cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
 cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")
 cli.add_typer(judgments.group, name="judgments", help="Import judgments made elsewhere, or convert them.")
+cli.add_typer(tokens.group, name="token", help="Make, list and revoke keys for programs.")
 cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
 
 _INPUT = (InvalidInputError, NotFoundError, ConfigurationError)

@@ -70,7 +70,7 @@ def results(
     `exclusions` is with or without.
     """
     study = get_study(session, study_id, user)
-    stands = _stands(request, session, study, user)
+    stands = looked_at(request, session, study, user)
     reading = _reading(stands, study, pair, exclusions, stratum)
     return render(
         request,
@@ -102,7 +102,7 @@ def figure_file(
 ) -> Response:
     """Download a figure as SVG, or as the numbers drawn in it."""
     study = get_study(session, study_id, user)
-    reading = _reading(_stands(request, session, study, user), study, pair, exclusions, stratum)
+    reading = _reading(looked_at(request, session, study, user), study, pair, exclusions, stratum)
     charts = charts_of(parts_of(reading)) if reading else {}
     name, _, format_ = figure.rpartition(".")
     if name not in charts or format_ not in _FORMATS:
@@ -120,7 +120,7 @@ def figure_file(
 def report(request: Request, session: ReadSession, user: CurrentUser, study_id: str) -> Response:
     """Download the report of a study as one file."""
     study = get_study(session, study_id, user)
-    stands = _stands(request, session, study, user)
+    stands = looked_at(request, session, study, user)
     if stands.findings is None or not stands.findings.pairs:
         raise NotFoundError("There is nothing to report yet.", remedy="Results begin with the first judgment.")
     public_url = request.app.state.settings.public_url
@@ -153,7 +153,7 @@ def judgments(
     )
 
 
-def _stands(request: Request, session: Session, study: Study, user: User) -> Standing:
+def looked_at(request: Request, session: Session, study: Study, user: User) -> Standing:
     """Settle the findings, see that what is out of date is computed, and write the look down."""
     moment = now()
     stands = settle(request.app.state.database, session, study, moment)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
+from app.accounts.standing import note
 from app.errors import ConflictError, InvalidInputError, NotFoundError
 from app.studies.design import NewArm
 from app.studies.generation import refuse_while_generating
@@ -147,8 +148,11 @@ def studies_of(session: Session, user: User) -> list[Study]:
     return list(session.exec(query))
 
 
-def change_state(session: Session, study: Study, state: StudyState) -> None:
-    """Open, pause or close a study. Raises ConflictError for a step that makes no sense, or naming what it lacks."""
+def change_state(session: Session, study: Study, state: StudyState, *, by: str | None = None) -> None:
+    """Open, pause or close a study, and write down who did.
+
+    Raises ConflictError for a step that makes no sense, or naming what it lacks.
+    """
     if state == study.state:
         return
     if state not in TRANSITIONS[study.state]:
@@ -159,9 +163,9 @@ def change_state(session: Session, study: Study, state: StudyState) -> None:
         problems, remedy = refusal(gates(facts_of(session, study, now())))
         if problems:
             raise ConflictError(problems, remedy=remedy)
-    study.state = state
+    before, study.state = study.state, state
     session.add(study)
-    session.flush()
+    note(session, study.id, by, f"state: {state.value}", f"from {before.value} to {state.value}")
 
 
 def answers_of(session: Session, study_id: str) -> dict[str, list[tuple[str, str]]]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
@@ -19,7 +20,7 @@ from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study
 from app.studies.rules import named_arms
 from app.studies.stored import has_judgments
 from app.web.templates import render
-from models import Arm, Item, ItemKind, Membership, Study, StudyState
+from models import Arm, Item, ItemKind, Membership, Study, StudyState, User
 from models.base import now
 
 router = APIRouter()
@@ -91,7 +92,13 @@ def set_state(
     request: Request, user: CurrentUser, study_id: str, state: Annotated[str, Form(max_length=20)]
 ) -> Response:
     """Open, pause or close a study; before it opens, its responses are scanned for what tells who wrote them."""
-    database = request.app.state.database
+    return RedirectResponse(
+        f"/studies/{move_study(request.app.state.database, study_id, user, state)}", status_code=303
+    )
+
+
+def move_study(database: Database, study_id: str, user: User, state: str) -> str:
+    """Bring a study of this person's to a state, its responses scanned before it opens; returns its id."""
     with reading(database) as session:
         study = get_study(session, study_id, user)
         found, to_scan = study.id, unscanned(session, study.id)
@@ -100,5 +107,5 @@ def set_state(
     if state == StudyState.OPEN and to_scan:
         scan_study(database, found)
     with writing(database) as session:
-        change_state(session, get_study(session, study_id, user), StudyState(state))
-    return RedirectResponse(f"/studies/{found}", status_code=303)
+        change_state(session, get_study(session, study_id, user), StudyState(state), by=user.id)
+    return found

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app.accounts.access import signed_in
 from app.errors import AppError
@@ -18,6 +19,7 @@ from models import User
 
 log = structlog.get_logger(__name__)
 
+API = "/api/v1/"
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _TITLES = {
@@ -59,7 +61,7 @@ def error_response(request: Request, error: AppError) -> Response:
     """Answer with a failure the app explains."""
     if error.status == _UNAUTHORIZED:
         return _sign_in_first(request, error)
-    return _answer(request, status=error.status, message=error.message, remedy=error.remedy)
+    return _answer(request, status=error.status, message=error.message, remedy=error.remedy, where=error.where)
 
 
 def unexpected_response(request: Request, request_id: str) -> Response:
@@ -109,18 +111,26 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     place = first["loc"][0] if first["loc"] else "request"
     if place == "path":
         return _answer(request, status=_NOT_FOUND, message=_SENTENCES[_NOT_FOUND])
-    return _answer(request, status=422, message=_field_sentence(first))
+    return _answer(request, status=422, message=_field_sentence(first), where=_field(first))
 
 
 def _field_sentence(problem: dict[str, Any]) -> str:
     """Name the field and what is wrong with it, without repeating what was sent."""
-    field = " → ".join(str(part) for part in problem["loc"][1:]) or "the request"
+    field = _field(problem) or "the request"
     reason = str(problem["msg"]).removeprefix("Value error, ")
     return f"{field}: {reason[:1].lower()}{reason[1:]}."
 
 
+def _field(problem: dict[str, Any]) -> str:
+    return " → ".join(str(part) for part in problem["loc"][1:])
+
+
 def _sign_in_first(request: Request, error: AppError) -> Response:
-    """Lead to the sign-in page and back; only a path on this site comes along."""
+    """Lead to the sign-in page and back; only a path on this site comes along. A program is told what it lacks."""
+    if is_api(request.scope):
+        answer = _answer(request, status=_UNAUTHORIZED, message=error.message, remedy=error.remedy)
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
     if is_htmx(request):
         page = request.headers.get("HX-Current-URL", "")
         _, _, path = page.partition("://")[2].partition("/")
@@ -136,9 +146,9 @@ def _login_url(came_from: str) -> str:
     return "/login" if target == "/" else f"/login?next={quote(target, safe='/')}"
 
 
-def _answer(request: Request, *, status: int, message: str, remedy: str = "") -> Response:
-    if _wants_json(request):
-        body = {"error": {"status": status, "message": message, "remedy": remedy}}
+def _answer(request: Request, *, status: int, message: str, remedy: str = "", where: str = "") -> Response:
+    if is_api(request.scope) or _wants_json(request):
+        body = {"error": {"status": status, "message": message, "where": where, "remedy": remedy}}
         return JSONResponse(body, status_code=status, headers={"Vary": "HX-Request, Accept"})
     if _wants_stream(request):
         return PlainTextResponse(f"{message} {remedy}".strip(), status_code=status)
@@ -161,6 +171,11 @@ def _known(request: Request) -> User | None:
         return signed_in(request)
     except STORAGE_FAILURES:
         return None
+
+
+def is_api(scope: Scope) -> bool:
+    """Tell whether a request is to the interface for programs, which knows tokens, JSON and no cookies."""
+    return bool(scope["path"].startswith(API))
 
 
 def _wants_json(request: Request) -> bool:

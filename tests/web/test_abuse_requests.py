@@ -7,7 +7,7 @@ from app.accounts.access import ACCESS
 from tests.web.test_access import place as place  # noqa: PLC0414  a fixture
 
 # What a look may leave behind: that it took place, and what was worked out to be shown.
-LEFT_BY_LOOKS = {"studyevent", "studyfindings"}
+LEFT_BY_LOOKS = {"studyevent", "auditevent", "studyfindings"}
 
 
 def stored(database):

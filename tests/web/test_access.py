@@ -40,6 +40,8 @@ class Expected(NamedTuple):
     researcher: int
 
 
+NOBODY = Expected(401, 401, 401, 401)
+
 # 404 for the stranger where the thing is Alice's or Bob's. Comparisons are shared among researchers by their link.
 EXPECTED = {
     ("GET", "/healthz"): Expected(200, 200, 200, 200),
@@ -51,6 +53,12 @@ EXPECTED = {
     ("POST", "/logout"): Expected(401, 303, 303, 303),
     ("GET", "/invite/{token}"): Expected(200, 200, 200, 200),
     ("POST", "/invite/{token}"): Expected(422, 303, 303, 303),
+    ("GET", "/account"): Expected(SIGN_IN, 200, 200, 200),
+    ("GET", "/account/tokens"): Expected(SIGN_IN, 403, 200, 200),
+    ("POST", "/account/tokens"): Expected(401, 403, 422, 422),
+    ("POST", "/account/tokens/revoke"): Expected(401, 403, 422, 422),
+    ("GET", "/audit"): Expected(SIGN_IN, 403, 403, 200),
+    ("GET", "/audit.csv"): Expected(SIGN_IN, 403, 403, 200),
     ("GET", "/join/{open_token}"): Expected(200, 200, 200, 200),
     # Whoever may see the study cannot judge blind in it, so its link takes them not.
     ("POST", "/join/{open_token}"): Expected(303, 303, 303, 409),
@@ -165,6 +173,26 @@ EXPECTED = {
     # The study of this test shows no instances; one that was shown before is there still.
     ("POST", "/judge/{presentation_id}/evidence"): Expected(401, 404, 404, 404),
     ("POST", "/judge/{presentation_id}/evidence/{evidence_id}/opened"): Expected(401, 204, 404, 404),
+    ("GET", "/api/v1/openapi.json"): Expected(200, 200, 200, 200),
+    ("GET", "/api/v1/docs"): Expected(200, 200, 200, 200),
+    # Programs sign in with tokens (see test_api_access.py); the cookies of these people count for nothing there.
+    ("GET", "/api/v1/me"): NOBODY,
+    ("GET", "/api/v1/checkpoints"): NOBODY,
+    ("POST", "/api/v1/compare"): NOBODY,
+    ("GET", "/api/v1/comparisons/{comparison_id}"): NOBODY,
+    ("POST", "/api/v1/score"): NOBODY,
+    ("GET", "/api/v1/studies"): NOBODY,
+    ("POST", "/api/v1/studies"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}"): NOBODY,
+    ("POST", "/api/v1/studies/{study_id}/prompts"): NOBODY,
+    ("POST", "/api/v1/studies/{study_id}/state"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/judgments"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/results"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/exports"): NOBODY,
+    ("POST", "/api/v1/studies/{study_id}/exports"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/exports/{export_id}"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/exports/{export_id}/file"): NOBODY,
+    ("GET", "/api/v1/studies/{study_id}/tables/{table}"): NOBODY,
 }
 
 
