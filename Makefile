@@ -72,6 +72,10 @@ bench: install-dev demo-data vllm ## Measure: ratios as JSON lines, minutes each
 	@for bench in tests/bench/bench_*.py; do \
 	  echo "== $$bench"; $(BIN)/python -m "tests.bench.$$(basename $$bench .py)" $(ARGS); done
 
+.PHONY: audit
+audit: install-dev ## Ask a public service for known flaws of what is installed (needs the network)
+	@$(BIN)/python -m pip_audit --skip-editable --progress-spinner off $(ARGS)
+
 .PHONY: fmt
 fmt: install-dev ## Format Python
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from app import migrate
 from app.accounts import audit_routes as audit
 from app.accounts import own_routes as own_account
+from app.accounts import people_routes as accounts_of_people
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
 from app.accounts.moments import Stored
@@ -84,6 +85,7 @@ _ROUTERS = (
     accounts.router,
     own_account.router,
     audit.router,
+    accounts_of_people.router,
     checkpoints.router,
     compare.router,
     forks.router,
@@ -136,7 +138,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         dependencies=[Depends(refuse_unstorable), Depends(enforce)],
         middleware=[
             compression(),
-            Middleware(HeadersMiddleware),
+            Middleware(HeadersMiddleware, https_only=settings.https_only),
             *_between_processes(place),
             Middleware(RequestMiddleware, log_requests=settings.log_format == "json"),
             Middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes),

@@ -52,6 +52,11 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("GET", "/account/tokens"): Access.RESEARCHER,
     ("POST", "/account/tokens"): Access.RESEARCHER,
     ("POST", "/account/tokens/revoke"): Access.RESEARCHER,
+    ("GET", "/account/data"): Access.SIGNED_IN,
+    ("POST", "/account/removal"): Access.SIGNED_IN,
+    ("GET", "/accounts"): Access.OWNER,
+    ("GET", "/accounts/{user_id}/remove"): Access.OWNER,
+    ("POST", "/accounts/{user_id}/remove"): Access.OWNER,
     ("GET", "/audit"): Access.OWNER,
     ("GET", "/audit.csv"): Access.OWNER,
     # people

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
+from app.accounts.own_data import own_data
+from app.accounts.removal import ask_removal, who_asked
 from app.accounts.tokens import DEFAULT_DAYS, MAX_DAYS, MAX_NAME, add_token, is_alive, revoke_token, tokens_of
 from app.db import ReadSession, WriteSession
 from app.errors import AppError
@@ -36,9 +38,24 @@ class TokenForm:
 
 
 @router.get("/account")
-def account(request: Request, user: CurrentUser) -> Response:
+def account(request: Request, session: ReadSession, user: CurrentUser) -> Response:
     """Show a person their account and where they can go from it."""
-    return render(request, "accounts/account.html", owner=user.role == Role.OWNER)
+    asked = user.id in who_asked(session)
+    return render(request, "accounts/account.html", owner=user.role == Role.OWNER, asked=asked)
+
+
+@router.get("/account/data")
+def data(session: ReadSession, user: CurrentUser) -> Response:
+    """Give a person everything that is kept about them, as a file."""
+    headers = {"Content-Disposition": 'attachment; filename="tuneshift-my-data.json"'}
+    return JSONResponse(own_data(session, user), headers=headers)
+
+
+@router.post("/account/removal")
+def removal(session: WriteSession, user: CurrentUser) -> Response:
+    """Write down that a person wants to be removed; an owner does it."""
+    ask_removal(session, user)
+    return RedirectResponse("/account", status_code=303)
 
 
 @router.get("/account/tokens")

@@ -4,20 +4,23 @@ from typing import Annotated
 
 import typer
 
-from app.accounts.queries import add_user, create_invite, invite_url
+from app.accounts.queries import add_user, create_invite, find_user, invite_url
+from app.accounts.removal import remove_person
 from app.accounts.standing import note
 from app.cli.common import JsonOption, console, opened_database, print_json
 from app.db import writing
+from app.errors import NotFoundError
 from app.settings import Settings
 from app.studies.queries import get_study
 from models import Role
+from models.base import now
 
 users = typer.Typer(no_args_is_help=True)
 
 
 def add_to(cli: typer.Typer) -> None:
     """Register the commands."""
-    cli.add_typer(users, name="user", help="Add people who run studies.")
+    cli.add_typer(users, name="user", help="Add people who run studies, or remove anybody.")
     cli.command()(invite)
 
 
@@ -33,6 +36,23 @@ def add(
         user = add_user(session, email=email, name=name or email, role=role)
         token = create_invite(session, role=role, user_id=user.id, days=settings.invite_days)
     console.print(invite_url(settings, token), soft_wrap=True)
+
+
+@users.command()
+def remove(
+    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove what is known of a person; what they judged stays under their pseudonyms."""
+    with opened_database(Settings()) as database:
+        if not yes:
+            typer.confirm(f"Remove {email}? Name, address and password cannot be brought back.", abort=True)
+        with writing(database) as session:
+            user = find_user(session, email=email)
+            if user is None:
+                raise NotFoundError(f"There is no account for {email}.")
+            remove_person(session, user, by=None, now=now())
+    console.print("Removed. What they judged stays under their pseudonyms.")
 
 
 def invite(

@@ -36,6 +36,7 @@ class Server(uvicorn.Server):
                 port=port,
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 lifespan="on",
                 http=PatientProtocol,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
