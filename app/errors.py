@@ -56,9 +56,14 @@ class ConflictError(AppError):
 
 
 class TooManyRequestsError(AppError):
-    """The sender must wait."""
+    """The sender must wait, this many seconds."""
 
     status = 429
+
+    def __init__(self, message: str, *, remedy: str = "", where: str = "", retry_after_s: int = 60) -> None:
+        """Keep how long to wait beside the sentence, for programs."""
+        super().__init__(message, remedy=remedy, where=where)
+        self.retry_after_s = retry_after_s
 
 
 class ConfigurationError(AppError):

@@ -18,6 +18,7 @@ from app.accounts import own_routes as own_account
 from app.accounts import people_routes as accounts_of_people
 from app.accounts import routes as accounts
 from app.accounts.access import check_table, enforce
+from app.accounts.limits import Limits
 from app.accounts.moments import Stored
 from app.accounts.throttle import LoginThrottle, join_throttle, link_throttle
 from app.api import routes as api
@@ -157,6 +158,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
     app.state.secret = secret
     app.state.engines = engines
     app.state.registry_problem = ""
+    app.state.limits = Limits()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in _ROUTERS:

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
+from app.accounts.limits import Limits
 from app.accounts.tokens import Bearer, find_bearer, note_use
 from app.db import reading, writing
 from app.errors import AccessDeniedError, AppError
@@ -241,6 +242,7 @@ def enforce(request: Request) -> None:
         # No cookie counts here: what a browser sends by itself opens nothing.
         request.state.bearer = bearer = _bearer(request, _SCOPES[needed])
         request.state.user = bearer.user
+        _count(request, (method, request.scope["route"].path), bearer.user)
         return
     request.state.user = user = signed_in(request)
     if needed is Access.PUBLIC:
@@ -249,6 +251,12 @@ def enforce(request: Request) -> None:
         raise SignInRequiredError("Please sign in first.")
     if user.role not in _ROLES[needed]:
         raise AccessDeniedError(f"This page is for {needed.value}s.")
+    _count(request, (method, request.scope["route"].path), user)
+
+
+def _count(request: Request, row: tuple[str, str], user: User) -> None:
+    limits: Limits = request.app.state.limits
+    limits.take(row, person=user.id, client=request.client.host if request.client else "unknown")
 
 
 def signed_in(request: Request) -> User | None:

@@ -30,7 +30,6 @@ from models import Role, User
 router = APIRouter()
 
 _WRONG = "That e-mail address and password do not belong together."
-_RETRY_AFTER_S = "60"
 
 
 @router.get("/login")
@@ -55,7 +54,7 @@ def login(
     except TooManyRequestsError as error:
         form = AccountForm(email=typed.email, problem=f"{error.message} {error.remedy}")
         page = render(request, "accounts/login.html", status_code=error.status, form=form, next=safe_next(next))
-        page.headers["Retry-After"] = _RETRY_AFTER_S
+        page.headers["Retry-After"] = str(error.retry_after_s)
         return page
     if user is None:
         form = AccountForm(email=typed.email, problem=_WRONG)

@@ -65,9 +65,12 @@ class _Windows:
         moments = [moment for moment in turn.since(key, now - WINDOW_S) if moment <= now + _AHEAD_S]
         if len(moments) < limit:
             return
-        minutes = math.ceil((moments[0] + WINDOW_S - now) / 60)
+        seconds = math.ceil(moments[0] + WINDOW_S - now)
+        minutes = math.ceil(seconds / 60)
         raise TooManyRequestsError(
-            message, remedy=f"Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or {or_else}."
+            message,
+            remedy=f"Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or {or_else}.",
+            retry_after_s=seconds,
         )
 
 

@@ -23,6 +23,7 @@ from models import (
     PresentationState,
     Revision,
     RevisionKind,
+    Severity,
     Side,
     Span,
     Study,
@@ -93,10 +94,17 @@ class Found:
 
 
 def judgments_like(session: Session, study: Study, asked: Asked, page: int) -> Found:
-    """List the judgments asked for, by item and presentation. Raises InvalidInputError for an unknown answer."""
+    """List the judgments asked for, by item and presentation.
+
+    Raises InvalidInputError for an answer or a severity that there is not.
+    """
     if asked.outcome not in OUTCOMES:
         raise InvalidInputError(
             f"There is no answer {asked.outcome[:40]!r}.", remedy=f"There are {', '.join(filter(None, OUTCOMES))}."
+        )
+    if asked.severity and asked.severity not in set(Severity):
+        raise InvalidInputError(
+            f"There is no severity {asked.severity!r}.", remedy=f"There are {', '.join(Severity)}.", where="severity"
         )
     final, shown = aliased(Revision), Presentation
     wanted = _wanted(session, study, asked, final)

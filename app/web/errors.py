@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.accounts.access import signed_in
-from app.errors import AppError
+from app.errors import AppError, TooManyRequestsError
 from app.storage import STORAGE_FAILURES, explained
 from app.web.templates import is_htmx, render
 from models import User
@@ -61,7 +61,10 @@ def error_response(request: Request, error: AppError) -> Response:
     """Answer with a failure the app explains."""
     if error.status == _UNAUTHORIZED:
         return _sign_in_first(request, error)
-    return _answer(request, status=error.status, message=error.message, remedy=error.remedy, where=error.where)
+    answer = _answer(request, status=error.status, message=error.message, remedy=error.remedy, where=error.where)
+    if isinstance(error, TooManyRequestsError):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def unexpected_response(request: Request, request_id: str) -> Response:

@@ -157,7 +157,11 @@ def test_judgments_and_findings_are_those_of_the_pages(api, judged):
     listed = api.get(f"/api/v1/studies/{judged.id}/judgments").json()
     assert (listed["total"], listed["pages"], listed["judgments"][0]["annotator"]) == (1, 1, "a00000000001")
     assert api.get(f"/api/v1/studies/{judged.id}/judgments?outcome=tie").json()["total"] == 0
-    assert api.get(f"/api/v1/studies/{judged.id}/judgments?outcome=x").status_code == 422
+    for wrong in ("outcome=x", "marked=lft&severity=x"):
+        assert api.get(f"/api/v1/studies/{judged.id}/judgments?{wrong}").status_code == 422
+    for strange in ('"', "a.b", "$", "'", "[0]", "\\"):
+        asked = {"rated": "lft", "dimension": strange, "value": 3}
+        assert api.get(f"/api/v1/studies/{judged.id}/judgments", params=asked).json()["total"] == 0
     found = api.get(f"/api/v1/studies/{judged.id}/results").json()
     assert (found["fresh"], found["judgments"]) == (True, 1)
     assert found["findings"]["judgments.all"] == 1

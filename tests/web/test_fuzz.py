@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
+from app.accounts.limits import Limits
 from app.api.routes import schema
 from tests.web.api_help import token_for
 from tests.web.fuzz_help import Seen, Sender, a_case, cases, form_headers
@@ -46,6 +47,7 @@ def as_bytes(case):
 
 
 def test_no_form_and_no_address_ends_in_a_500(app, place, client_for, alice, bob, carol):
+    app.state.limits = Limits(times=1_000_000)
     sender = Sender(app, client_for().portal, {"researcher": alice, "annotator": bob, "stranger": carol})
     seen, started = Seen(), time.monotonic()
 
@@ -65,6 +67,7 @@ def test_no_form_and_no_address_ends_in_a_500(app, place, client_for, alice, bob
 
 def test_no_call_of_the_interface_for_programs_ends_in_a_500(app, place, client_for, database, alice):
     token = token_for(database, alice)
+    app.state.limits = Limits(times=1_000_000)
     sender = Sender(app, client_for().portal, {})
     known = {name: place(f"{{{name}}}")[0] for name in ("study_id", "comparison_id", "export_id")} | {
         "table": "preferences.csv"
