@@ -5,6 +5,7 @@ that loads it, which answers 404 for anybody else's.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from app.accounts.limits import Limits
 from app.accounts.tokens import Bearer, find_bearer, note_use
 from app.db import reading, writing
 from app.errors import AccessDeniedError, AppError
+from app.storage import STORAGE_FAILURES
 from models import Role, Scope, User
 from models.base import now
 
@@ -293,7 +295,8 @@ def _bearer(request: Request, scope: Scope) -> Bearer:
             f"This token may not {scope.value}.", remedy=f"Make one with the scope '{scope.value}' under Account."
         )
     if found.note_use:
-        with writing(database) as session:
+        # A disk that is full or read-only is no reason to keep a program from reading.
+        with suppress(*STORAGE_FAILURES), writing(database) as session:
             note_use(session, found.token_id, moment)
     return found
 

@@ -57,7 +57,7 @@ def test_inside_a_page_it_is_a_toast_in_its_own_place(failing):
 
 def test_programs_get_json(failing):
     response = failing.get("/fail/explained", headers={"Accept": "application/json"})
-    error = {"status": 422, "message": "Line 3 has <no> prompt.", "remedy": "Add one."}
+    error = {"status": 422, "message": "Line 3 has <no> prompt.", "where": "", "remedy": "Add one."}
     assert (response.status_code, response.json()) == (422, {"error": error})
 
 
