@@ -21,6 +21,7 @@ from models import AuditEvent, Membership, MemberState, Role, Study, StudyState,
 from models.base import now
 from tests.factories import fill_study, make_study
 from tests.web.judging_help import an_answer, change, post, take
+from tests.web.test_abuse_requests import stored
 
 
 @pytest.fixture
@@ -41,8 +42,7 @@ def table(database, study, name="annotators.csv", *, external_ids=False):
 
 
 def dump(database):
-    with database.connect() as connection:
-        return "\n".join(connection.connection.driver_connection.iterdump())
+    return "\n".join(row for rows in stored(database).values() for row in rows)
 
 
 def test_a_person_takes_away_what_they_gave_and_learns_no_model_and_no_pseudonym(annotator, judged):
@@ -131,6 +131,7 @@ def test_the_last_owner_stays(database, alice, carol):
 
 def test_removal_from_the_command_line_asks_first(settings, database, bob, monkeypatch):
     monkeypatch.setenv("TUNESHIFT_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("TUNESHIFT_DATABASE_URL", settings.resolved_database_url)
     run = CliRunner().invoke
     assert run(cli, ["user", "remove", "bob@example.org"], input="n\n").exit_code == 1
     assert "bob@example.org" in dump(database)
