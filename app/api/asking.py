@@ -21,7 +21,7 @@ from app.db import ReadSession, reading
 from app.errors import InvalidInputError
 from app.share.document import of_comparison
 from app.share.json_export import write_json
-from app.web.requests import STREAMS_OPEN
+from app.web.metrics import STREAMS_OPEN
 from models import User
 
 router = APIRouter(tags=["models"])
