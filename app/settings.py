@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     vllm_api_key: SecretStr | None = Field(default=None, description="Bearer token for the vLLM servers.")
     vllm_python: Path | None = Field(default=None, description="Python that has vLLM, for the servers the demo starts.")
     vllm_read_timeout_s: float = Field(default=60.0, gt=0, description="Longest silence of a vLLM server, seconds.")
+    vllm_score_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest scoring on a vLLM server, seconds; 10 ms more for each token."
+    )
+    vllm_streams: int = Field(default=64, ge=1, le=4_096, description="Responses streamed at once from one server.")
+    vllm_scorings: int = Field(default=1, ge=1, le=64, description="Responses scored at once on one server.")
+    vllm_waiting: int = Field(default=500, ge=0, le=100_000, description="Requests that may wait for one server.")
     max_prompt_chars: int = Field(default=20_000, ge=1, description="Longest prompt the page accepts, in characters.")
     max_new_tokens: int = Field(default=1_024, ge=1, description="Largest 'max tokens' a comparison may ask for.")
     max_upload_mib: int = Field(default=512, ge=1, le=65_536, description="Largest file a page accepts, in MiB.")

@@ -11,6 +11,7 @@ from app.compare.runner import (
     ColumnFailed,
     ColumnStarted,
     ColumnStopped,
+    ColumnWaiting,
     Ending,
     Event,
     Finished,
@@ -77,6 +78,8 @@ class _Open:
         match event:
             case ColumnStarted():
                 self._answer = replace(self._answer, state=RunState.RUNNING)
+            case ColumnWaiting():
+                self._answer = replace(self._answer, ahead=event.ahead)
             case TokenArrived():
                 self._arrive(event)
             case TokensScored():
@@ -94,6 +97,8 @@ class _Open:
     def _arrive(self, event: TokenArrived) -> None:
         self._ids.append(event.token.id)
         self._texts.append(event.text)
+        if event.token.server:
+            self._answer = replace(self._answer, server=event.token.server)
         shift = event.token.shift
         self._shifts.append(shift)
         if shift is not None and shift.base_entropy is not None:
@@ -103,7 +108,7 @@ class _Open:
         if ending.scores is not None:
             self._shifts[: len(ending.scores.tokens)] = ending.scores.tokens
             self._answer = replace(self._answer, kl_kind=ending.scores.kl_kind)
-        run = run_record(self._plan, self._answer.position, ending.scores)
+        run = run_record(self._plan, self._answer.position, ending.scores) | _servers(self._answer, ending.scores)
         self._answer = replace(self._answer, run=run, response_id=ending.response_id)
 
 
@@ -128,3 +133,9 @@ def run_record(plan: Plan, position: int, scores: Scores | None) -> dict[str, An
         "app_version": APP_VERSION,
         **({"fork": {"of": fork.of, "index": fork.index, "token_id": fork.token_id}} if fork else {}),
     }
+
+
+def _servers(answer: Answer, scores: Scores | None) -> dict[str, str]:
+    """Say which replicas answered and scored, for an engine that has several servers."""
+    found = {"server": answer.server, "scoring_server": scores.server if scores else ""}
+    return {name: where for name, where in found.items() if where}

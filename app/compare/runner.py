@@ -40,6 +40,14 @@ class ColumnStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnWaiting:
+    """The column's request is in the queue of its server: `ahead` others must end before it begins; 0 as it does."""
+
+    column: int
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenArrived:
     """One more token; `text` is what it adds to the response (empty for specials and unfinished characters)."""
 
@@ -92,7 +100,7 @@ class Finished:
 
 
 Ending = ColumnDone | ColumnFailed | ColumnStopped
-Event = ColumnStarted | TokenArrived | TokensScored | Ending | Finished
+Event = ColumnStarted | ColumnWaiting | TokenArrived | TokensScored | Ending | Finished
 
 
 async def run_columns(
@@ -180,9 +188,11 @@ class _Column:
         given = len(self.tokens)
         next_scoring = max(FIRST_SCORING, 2 * given)
         scoring = asyncio.create_task(self._score_so_far(engine)) if given else None
-        stream = engine.stream(self.plan.request(self.decoding, top_k=LIVE_TOP_K))
+        silence = _Silence(silence_s, self.name)
+        request = replace(self.plan.request(self.decoding, top_k=LIVE_TOP_K), on_wait=self._waiting(silence))
+        stream = engine.stream(request)
         try:
-            async with aclosing(_timed(stream, silence_s, self.name)) as tokens:
+            async with aclosing(_timed(stream, silence)) as tokens:
                 async for token in tokens:
                     self._accept(replace(token, index=given + token.index), pieces)
                     if token.shift is None and len(self.tokens) >= next_scoring and (scoring is None or scoring.done()):
@@ -192,6 +202,13 @@ class _Column:
             if scoring is not None:
                 scoring.cancel()
                 await asyncio.gather(scoring, return_exceptions=True)
+
+    def _waiting(self, silence: "_Silence") -> Callable[[int], None]:
+        def told(ahead: int) -> None:
+            silence.broken()
+            self.emit(ColumnWaiting(self.position, ahead))
+
+        return told
 
     def _accept(self, token: Token, pieces: Pieces) -> None:
         piece = pieces.push(token.id)
@@ -260,17 +277,31 @@ async def _stopped_before(stop: asyncio.Event, work: Coroutine[None, None, None]
         await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-async def _timed(stream: AsyncIterator[Token], silence_s: float, name: str) -> AsyncGenerator[Token]:
-    """Pass tokens on; raise EngineTimeoutError when the next one takes longer than `silence_s`."""
+class _Silence:
+    """The longest wait for a next token; a queue that moves on is a sign of life too."""
+
+    def __init__(self, seconds: float, name: str) -> None:
+        self.seconds, self.name = seconds, name
+        self.limit: asyncio.Timeout | None = None
+
+    def broken(self) -> None:
+        """Begin to count again."""
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
+
+
+async def _timed(stream: AsyncIterator[Token], silence: _Silence) -> AsyncGenerator[Token]:
+    """Pass tokens on; raise EngineTimeoutError when the next one takes too long."""
     async with aclosing(cast("AsyncGenerator[Token]", stream)):
         while True:
             try:
-                async with asyncio.timeout(silence_s):
+                async with asyncio.timeout(silence.seconds) as silence.limit:
                     token = await anext(stream)
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
                 raise EngineTimeoutError(
-                    f"{name} sent no token for {silence_s:g} seconds.", remedy="See whether its engine is busy or down."
+                    f"{silence.name} sent no token for {silence.seconds:g} seconds.",
+                    remedy="See whether its engine is busy or down.",
                 ) from error
             yield token

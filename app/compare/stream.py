@@ -5,6 +5,7 @@
 | `tokens-0` | spans of column 0, to append |
 | `scored-0` | spans of column 0 whose class is known now, to take over |
 | `head-0`, `more-0` | the head of column 0, which has ended, and what stands below its text, to replace |
+| `head-0` alone | column 0 waits for its turn; the head says for how many requests |
 | `column-0` | the whole column 0, to replace: sent instead of the others once the run is in the database |
 | `mark` | nothing to show; moves the reader's place |
 | `done` | an announcement; nothing follows |
@@ -23,7 +24,7 @@ from app.compare.answers import Fold
 from app.compare.branch_view import mark_column, mark_tokens
 from app.compare.live import LiveRun
 from app.compare.plan import Fork
-from app.compare.runner import ColumnStarted, Ending, Event, Finished, TokenArrived, TokensScored
+from app.compare.runner import ColumnStarted, ColumnWaiting, Ending, Event, Finished, TokenArrived, TokensScored
 from app.db import reading
 from app.shift.branching import DEFAULT_WINDOW
 from app.tokens.answer import Answer
@@ -112,9 +113,10 @@ def _column_messages(
         yield _spans(f"tokens-{answer.position}", answer, arrived, fork)
     if scored:
         yield _spans(f"scored-{answer.position}", answer, sorted(scored), fork)
-    if any(isinstance(event, Ending) for event in events):
+    ended = any(isinstance(event, Ending) for event in events)
+    if ended or any(isinstance(event, ColumnWaiting) for event in events):
         view = page.column(answer, fork)
-        for part in ("head", "more"):
+        for part in ("head", "more") if ended else ("head",):
             html = fragment(f"explore/_{part}.html", column=view)
             yield ServerSentEvent(event=f"{part}-{answer.position}", raw_data=html)
 

@@ -3,6 +3,7 @@
 Servers have dropped LoRA deltas from one of the two paths before, which leaves numbers that look right and are not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.engines.protocol import Decoding, Engine, Request
@@ -42,3 +43,11 @@ async def self_check(engine: Engine, checkpoint: str, *, reference: str, prompt_
         passed=passed,
         detail=f"generation and scoring {verdict}: largest difference {worst:.2g} nat over {len(gaps)} tokens",
     )
+
+
+def joined(checkpoint: str, checks: Mapping[str, SelfCheck]) -> SelfCheck:
+    """Make one result of those of a checkpoint's replicas, by where they are: it passes when all of them pass."""
+    if len(checks) == 1:
+        return next(iter(checks.values()))
+    detail = "; ".join(f"{where}: {check.detail}" for where, check in checks.items())
+    return SelfCheck(checkpoint=checkpoint, passed=all(check.passed for check in checks.values()), detail=detail)

@@ -4,13 +4,15 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.engines.check import SelfCheck, self_check
+from app.engines.check import SelfCheck, joined, self_check
 from app.engines.local import LocalEngine
 from app.engines.protocol import Engine
-from app.engines.registry import Registry
+from app.engines.registry import Checkpoint, Registry
 from app.engines.tokenizer import Tokenizer, load_tokenizer
 from app.engines.vllm.engine import VllmEngine
+from app.engines.vllm.faults import address
 from app.engines.vllm.isolation import Isolation, probe_lora_isolation
+from app.engines.vllm.limits import Limits
 from app.errors import ConfigurationError
 from app.settings import Settings
 
@@ -41,34 +43,43 @@ class Engines:
         return self._tokenizers[folder]
 
     async def verify(self, name: str) -> SelfCheck:
-        """Run the self-check of a checkpoint; its engine shows the result in its status from then on."""
+        """Run the self-check of a checkpoint, on each of its replicas; its engine shows the result from then on."""
         checkpoint = self.registry.get(name)
         tokenizer = await asyncio.to_thread(self.tokenizer_for, name)
         prompt_ids = tokenizer.render(CHECK_PROMPT, template=checkpoint.template)
-        engine = self.local if checkpoint.is_local else self.vllm
-        check = await self_check(engine, name, reference=checkpoint.base, prompt_ids=prompt_ids)
-        engine.remember(check)
+        if checkpoint.is_local:
+            check = await self_check(self.local, name, reference=checkpoint.base, prompt_ids=prompt_ids)
+            self.local.remember(check)
+            return check
+        asked = [self.vllm.at(url) for url in checkpoint.servers]
+        checks = [await self_check(one, name, reference=checkpoint.base, prompt_ids=prompt_ids) for one in asked]
+        check = joined(name, dict(zip(map(address, checkpoint.servers), checks, strict=True)))
+        self.vllm.remember(check)
         return check
 
     def shared_adapters(self) -> tuple[str, ...]:
         """Name the adapters that one vLLM server serves together with their base."""
         checkpoints = self.registry.checkpoints.values()
         return tuple(
-            checkpoint.name
-            for checkpoint in checkpoints
-            if checkpoint.adapter is not None
-            and not checkpoint.is_local
-            and checkpoint.engine == self.registry.get(checkpoint.base).engine
+            checkpoint.name for checkpoint in checkpoints if checkpoint.adapter is not None and self._shared(checkpoint)
         )
 
-    async def probe_isolation(self, name: str) -> Isolation:
-        """Find out whether a shared adapter leaks into its base; a server that leaks is refused from then on.
+    def _shared(self, checkpoint: Checkpoint) -> list[str]:
+        theirs = self.registry.get(checkpoint.base).servers
+        return [url for url in checkpoint.servers if url in theirs]
 
-        Raises EngineError when the server does not answer.
+    async def probe_isolation(self, name: str) -> Isolation:
+        """Find out whether a shared adapter leaks into its base; a server that leaks is not asked from then on.
+
+        Every server they share is probed; the worst finding is returned. Raises EngineError when one does not answer.
         """
-        base = self.registry.base_of(name)
-        ids = self.tokenizer_for(base).encode(ISOLATION_TEXT)
-        return await probe_lora_isolation(self.vllm, base=base, adapter=name, ids=ids)
+        checkpoint = self.registry.get(name)
+        ids = self.tokenizer_for(checkpoint.base).encode(ISOLATION_TEXT)
+        found = [
+            await probe_lora_isolation(self.vllm.at(url), base=checkpoint.base, adapter=name, ids=ids)
+            for url in self._shared(checkpoint)
+        ]
+        return max(found, key=lambda one: (not one.isolated, one.largest_change))
 
     async def aclose(self) -> None:
         """Stop what runs in this process; servers are not ours to stop."""
@@ -93,5 +104,9 @@ def open_engines(registry: Registry, settings: Settings) -> Engines:
             dtype=settings.vllm_dtype,
             api_key=settings.vllm_api_key.get_secret_value() if settings.vllm_api_key else None,
             read_timeout_s=settings.vllm_read_timeout_s,
+            score_timeout_s=settings.vllm_score_timeout_s,
+            limits=Limits(
+                streams=settings.vllm_streams, scorings=settings.vllm_scorings, waiting=settings.vllm_waiting
+            ),
         ),
     )

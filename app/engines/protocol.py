@@ -4,8 +4,8 @@ An engine serves every checkpoint of one kind (all in-process ones, or all reach
 must be scored by the same engine and dtype. It knows token ids only; text and templates belong to `tokenizer`.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from app.shift.trace import KlKind, TokenShift
@@ -28,6 +28,7 @@ class Request:
 
     `reference_prompt_ids` is what the reference sees before the response; it may differ from `prompt_ids`.
     A checkpoint may be its own reference. Requests made together decode as one batch where they share weights.
+    `on_wait` is told, while the request waits for its turn, how many must end before it, and 0 as it begins.
     """
 
     checkpoint: str
@@ -36,13 +37,15 @@ class Request:
     reference: str | None = None
     reference_prompt_ids: tuple[int, ...] | None = None
     top_k: int = 20
+    on_wait: Callable[[int], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     """One emitted token: its raw log-probability (nats, temperature 1) and, when already known, its shift.
 
-    `finish` is set on the last token only. The end-of-sequence token is a token of the response.
+    `finish` is set on the last token only. The end-of-sequence token is a token of the response. `server` says which
+    replica answered, for an engine that has several.
     """
 
     index: int
@@ -50,11 +53,15 @@ class Token:
     logprob: float
     shift: TokenShift | None = None
     finish: FinishReason | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Both models' view of given response ids, one `TokenShift` per id, with what it takes to compare numbers later."""
+    """Both models' view of given response ids, one `TokenShift` per id, with what it takes to compare numbers later.
+
+    `server` says which servers answered, for an engine that has several.
+    """
 
     tokens: tuple[TokenShift, ...]
     kl_kind: KlKind
@@ -62,16 +69,30 @@ class Scores:
     border_width: float
     engine: str
     engine_version: str
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One of several servers of a checkpoint: where it is, whether it can answer, and a sentence."""
+
+    where: str
+    ready: bool
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStatus:
-    """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None: not run."""
+    """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None: not run.
+
+    `replicas` is empty for a checkpoint that has no more than one server.
+    """
 
     checkpoint: str
     ready: bool
     detail: str
     verified: bool | None = None
+    replicas: tuple[ReplicaStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ name = "lft"
 role = "lft"                    # base, lft, sft or other
 base = "base"                   # may be left out when the file has one base
 adapter = "demo/lft"            # LoRA; paths are relative to this file
-engine = "local"                # or "http://127.0.0.1:8001/v1"
+engine = "local"                # or "http://127.0.0.1:8001/v1", or a list of such: replicas that answer alike
 ```
 """
 
@@ -52,7 +52,8 @@ class Checkpoint:
     """One entry, complete and checked.
 
     `model` is a folder, or for an HTTP engine whatever that server calls the weights. `base` is the name of the base
-    to compare with (its own for a base). `tokenizer` is the folder to read the tokenizer from.
+    to compare with (its own for a base). `tokenizer` is the folder to read the tokenizer from. `engine` is "local" or
+    the first address; `replicas` are all addresses where there are several.
     """
 
     name: str
@@ -66,11 +67,17 @@ class Checkpoint:
     template: Template
     tuning_set: Path | None
     tokenizer: Path
+    replicas: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:
         """Whether the in-process engine runs it."""
         return self.engine == LOCAL
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses of the servers that answer for it; none for the in-process engine."""
+        return () if self.is_local else self.replicas or (self.engine,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +161,9 @@ def _checkpoint(
     entry: Mapping[str, Any], folder: Path, *, bases: Mapping[str, Checkpoint], cache: dict[Path, Tokenizer]
 ) -> Checkpoint:
     _check_fields(entry)
-    role, engine = _choice(entry, "role", ROLES), _engine(entry)
+    role = _choice(entry, "role", ROLES)
     base = _base(entry, role, bases)
+    engine, *others = engines = _engines(entry, base)
     model = _model(entry, folder, base=base, engine=engine)
     adapter = _adapter(entry, folder, base=base, model=model, engine=engine)
     source = _tokenizer_folder(entry, folder, model=model, base=base)
@@ -177,6 +185,7 @@ def _checkpoint(
         template=_template(entry, tokenizer),
         tuning_set=_optional_path(entry, "tuning_set", folder),
         tokenizer=source,
+        replicas=tuple(engines) if others else (),
     )
 
 
@@ -184,6 +193,8 @@ def _check_fields(entry: Mapping[str, Any]) -> None:
     for field, value in entry.items():
         if field not in _FIELDS:
             raise ConfigurationError(f"{field}: unknown key.", remedy=f"Known keys: {', '.join(_FIELDS)}.")
+        if field == "engine" and isinstance(value, list):
+            continue
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"{field}: it must be text, not {value!r}.", remedy="Put the value in quotes.")
 
@@ -197,17 +208,35 @@ def _choice(entry: Mapping[str, Any], field: str, known: tuple[T, ...]) -> T:
     raise ConfigurationError(f"{field}: {said}.", remedy=f"Use one of {', '.join(known)}.")
 
 
-def _engine(entry: Mapping[str, Any]) -> str:
-    engine: str = entry.get("engine", LOCAL)
-    if engine == LOCAL:
-        return engine
-    address = urlsplit(engine)
-    if address.scheme not in {"http", "https"} or not address.hostname or not engine.rstrip("/").endswith("/v1"):
+def _engines(entry: Mapping[str, Any], base: Checkpoint | None) -> list[str]:
+    """Return "local" alone or the addresses; an adapter that names neither runs where its base does."""
+    named = entry.get("engine")
+    if named is None:
+        return list(base.servers or (LOCAL,)) if base is not None and "adapter" in entry else [LOCAL]
+    if named == LOCAL:
+        return [LOCAL]
+    addresses = [_address(one) for one in (named if isinstance(named, list) else [named])]
+    if not addresses:
+        raise ConfigurationError("engine: the list is empty.", remedy='Name at least one address, or use "local".')
+    for place, address in enumerate(addresses):
+        if address in addresses[:place]:
+            raise ConfigurationError(
+                f"engine: {address!r} is listed twice.", remedy="List each replica once; every one is a server."
+            )
+    return addresses
+
+
+def _address(named: Any) -> str:
+    try:
+        address = urlsplit(named if isinstance(named, str) else "")
+    except ValueError:  # an open bracket
+        address = urlsplit("")
+    if address.scheme not in {"http", "https"} or not address.hostname or not named.rstrip("/").endswith("/v1"):
         raise ConfigurationError(
-            f"engine: {engine!r} is neither local nor an address.",
-            remedy='Use "local" or an address ending in /v1, such as "http://127.0.0.1:8001/v1".',
+            f"engine: {named!r} is neither local nor an address.",
+            remedy='Use "local" or an address ending in /v1, such as "http://127.0.0.1:8001/v1", or a list of those.',
         )
-    return engine.rstrip("/")
+    return str(named).rstrip("/")
 
 
 def _base(entry: Mapping[str, Any], role: Role, bases: Mapping[str, Checkpoint]) -> Checkpoint | None:

@@ -14,6 +14,7 @@ class Answer:
 
     `checkpoint` is whose view the shifts are; of a column, the one that wrote it. `finish` is as in `Response`.
     `name` gives the bytes of an id, or None where they are not known. The first `prefix` tokens were given, not drawn.
+    While its request waits for a server, `ahead` others must end before it. `server` is the replica that answered.
     """
 
     position: int
@@ -31,6 +32,8 @@ class Answer:
     run: dict[str, Any] = field(default_factory=dict)
     response_id: str | None = None
     prefix: int = 0
+    ahead: int = 0
+    server: str = ""
 
     @property
     def text(self) -> str:

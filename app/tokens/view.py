@@ -188,6 +188,12 @@ def page_context(shown: Shown) -> dict[str, Any]:
     }
 
 
+def _awaited(ahead: int) -> str:
+    if not ahead:
+        return "the first token"
+    return f"{ahead} other request{'' if ahead == 1 else 's'}"
+
+
 def state_words(answer: Answer) -> str:
     """Say how a column stands, in words with its number of tokens."""
     n = len(answer.ids)
@@ -196,7 +202,7 @@ def state_words(answer: Answer) -> str:
         case RunState.PENDING:
             return "waiting"
         case RunState.RUNNING:
-            return f"streaming · {tokens}" if n else "waiting for the first token"
+            return f"streaming · {tokens}" if n else f"waiting for {_awaited(answer.ahead)}"
         case RunState.DONE:
             return f"done: {tokens} · {'end of sequence' if answer.finish == 'stop' else 'reached max tokens'}"
         case RunState.STOPPED:

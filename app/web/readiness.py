@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import migrate
 from app.engines.open import Engines
-from app.engines.protocol import CheckpointStatus, Engine, EngineStatus
+from app.engines.protocol import CheckpointStatus, Engine, EngineStatus, ReplicaStatus
 from app.storage import FULL, READ_ONLY, explained
 from app.workers.forward import ask_models
 from app.workers.place import Place, read_crew
@@ -37,6 +37,7 @@ class CheckpointState:
     engine: str
     version: str
     dtype: str
+    replicas: tuple[ReplicaStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def _state(checkpoint: CheckpointStatus, status: EngineStatus) -> CheckpointStat
         engine=status.engine,
         version=status.version,
         dtype=status.dtype,
+        replicas=checkpoint.replicas,
     )
 
 

@@ -216,3 +216,39 @@ def test_damaged_weights_are_refused(tmp_path, damage):
 def test_a_missing_shard_is_named(folder):
     (folder / "models/sft/model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
     assert "part-1.safetensors does not exist" in refused(folder, BASE + SFT).message
+
+
+ADDRESSES = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
+REPLICATED = (
+    '[[checkpoint]]\nname = "base"\nrole = "base"\nmodel = "org/model"\ntokenizer = "models/base"\n'
+    'engine = ["http://127.0.0.1:1/v1/", "http://127.0.0.1:2/v1"]\n'
+)
+
+
+def test_replicas_are_a_list_of_addresses_and_an_adapter_runs_where_its_base_does(folder):
+    registry = registry_of(folder, REPLICATED + LFT)
+    for name in ("base", "lft"):
+        found = registry.get(name)
+        assert (found.engine, list(found.replicas), list(found.servers)) == (ADDRESSES[0], ADDRESSES, ADDRESSES)
+        assert not found.is_local
+    one = registry_of(folder, REPLICATED.replace('["http://127.0.0.1:1/v1/", ', "").replace('v1"]', 'v1"') + LFT)
+    assert [one.get(name).servers for name in ("base", "lft")] == [(ADDRESSES[1],)] * 2
+    assert one.get("lft").replicas == ()
+    local = registry_of(folder, BASE + LFT)
+    assert (local.get("lft").engine, local.get("lft").servers) == ("local", ())
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ("[]", "the list is empty"),
+        ('["http://h:1/v1", "http://h:1/v1/"]', "listed twice"),
+        ('["http://h:1/v1", "local"]', "'local' is neither local nor an address"),
+        ('["http://h:1/v1", 3]', "3 is neither"),
+        ('["file:///etc/passwd/v1"]', "neither local nor an address"),
+        ('"http://[::1/v1"', "neither local nor an address"),
+    ],
+)
+def test_replicas_that_make_no_sense_are_refused(folder, engine, says):
+    text = re.sub(r"engine = .*", f"engine = {engine}", REPLICATED)
+    assert says in refused(folder, text).message

@@ -12,7 +12,9 @@ import pytest
 from app.engines.protocol import Decoding, Request
 from app.engines.registry import Checkpoint
 from app.engines.vllm import client
-from app.engines.vllm.engine import MAX_SCORED_TOKENS, VllmEngine, is_before
+from app.engines.vllm.engine import MAX_SCORED_TOKENS, VllmEngine
+from app.engines.vllm.faults import RefusedRequestError, UnknownModelError
+from app.engines.vllm.status import is_before
 from app.errors import EngineError, EngineTimeoutError, EngineUnavailableError, InvalidInputError, NotFoundError
 
 SECRET = "sk-never-show-this"
@@ -68,12 +70,18 @@ def no_pauses(monkeypatch):
 
 TOO_LONG = "This model's maximum context length is 512 tokens. However, your prompt contains 600 input tokens."
 ANSWERS = [
-    (404, "The model `tuned` does not exist.", EngineError, "serves no model called 'tuned'", "--lora-modules tuned="),
+    (
+        404,
+        "The model `tuned` does not exist.",
+        UnknownModelError,
+        "serves no model called 'tuned'",
+        "--lora-modules tuned=",
+    ),
     (400, TOO_LONG, InvalidInputError, "holds 512 tokens", "Shorten"),
     (400, "max_tokens must be at least 1, got 0.", InvalidInputError, "do not fit", "Shorten"),
     (400, "max_tokens=9 cannot be greater than max_model_len=8.", InvalidInputError, "holds 8 tokens", "Shorten"),
     (400, "Token id 99999 is out of vocabulary", InvalidInputError, "token id 99999 is out of", "local engine"),
-    (400, "no such thing", EngineError, 'refused the request: "no such thing"', "0.12"),
+    (400, "no such thing", RefusedRequestError, 'refused the request: "no such thing"', "0.12"),
     (401, None, EngineError, "refused our key", "TUNESHIFT_VLLM_API_KEY"),
     (403, None, EngineError, "refused our key", "TUNESHIFT_VLLM_API_KEY"),
     (429, None, EngineUnavailableError, "takes no requests", "Wait"),

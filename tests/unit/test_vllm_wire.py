@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -9,16 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engines.protocol import Token
+from app.engines.vllm.prompt_wire import PromptReader
 from app.engines.vllm.wire import (
     MAX_EVENT_BYTES,
     CompletionDecoder,
     EventDecoder,
     WireError,
     error_message,
-    prompt_views,
     served_models,
+    view,
 )
 from app.shift.trace import from_partial
+
+
+def prompt_views(body, ids, *, start, k, split=None):
+    """Read an answer as it would come in pieces of `split` bytes."""
+    reader = PromptReader(ids, start=start, k=k)
+    for place in range(0, len(body), split or len(body) or 1):
+        reader.feed(body[place : place + (split or len(body))])
+    return reader.views()
 
 
 def chunk(ids, logprobs, /, *, finish=None, **over):
@@ -182,9 +192,58 @@ def test_the_floor_is_no_probability():
         (b"<html>", "not JSON"),
     ],
 )
-def test_a_scoring_answer_that_lacks_something_is_refused(body, message):
+@pytest.mark.parametrize("split", [None, 1, 7])
+def test_a_scoring_answer_that_lacks_something_is_refused(body, message, split):
     with pytest.raises(WireError, match=message):
-        prompt_views(body, [1, 4, 9], start=2, k=3)
+        prompt_views(body, [1, 4, 9], start=2, k=3, split=split)
+
+
+def long_answer(length, k):
+    """An answer whose names of ids hold everything that could be taken for its structure."""
+    names = ['"prompt_logprobs":[', "}]", "\\", "é", "🙂", "\x00"]
+    entries = [None]
+    for position in range(1, length):
+        entry = {str(position): {"logprob": -position / 7, "rank": position, "decoded_token": "x"}}
+        others = {str(1000 + n): {"logprob": -n / 3, "rank": n + 1, "decoded_token": names[n % 6]} for n in range(k)}
+        entries.append(entry | others)
+    choice = {"index": 0, "text": '"prompt_logprobs":[1]', "prompt_logprobs": entries, "prompt_token_ids": [0, 1]}
+    return json.dumps({"id": "x", "choices": [choice], "usage": {"total": 3}}, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("split", [1, 3, 1000, 65_536])
+def test_an_answer_read_in_pieces_equals_the_answer_read_at_once(split):
+    body, ids = long_answer(40, 6), list(range(40))
+    whole = json.loads(body)["choices"][0]["prompt_logprobs"]
+    expected = tuple(view(whole[position], position, 5) for position in range(7, 40))
+    assert prompt_views(body, ids, start=7, k=5, split=split) == expected
+
+
+def test_a_long_answer_is_never_held():
+    body, ids = long_answer(600, 100), list(range(600))
+    assert len(body) > 3_000_000
+    reader = PromptReader(ids, start=590, k=100)
+    pieces = [body[place : place + 65_536] for place in range(0, len(body), 65_536)]
+    tracemalloc.start()
+    for piece in pieces:
+        reader.feed(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(reader.views()) == 10
+    assert peak < 700_000
+
+
+@pytest.mark.parametrize("filler", [b" ", b"[", b'{"1":', b'"a'])
+@pytest.mark.parametrize("head", [b"", b'{"choices":[{"prompt_logprobs":[null,'])
+def test_an_answer_without_end_is_given_up(head, filler):
+    reader = PromptReader([1, 2], start=1, k=2)
+    reader.feed(head)
+
+    def feed_on():
+        for _ in range(100):
+            reader.feed(filler * 10_000)
+
+    with pytest.raises(WireError, match=r"far more|without the log"):
+        feed_on()
 
 
 def test_models_are_read_with_their_parents():

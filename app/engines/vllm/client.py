@@ -7,7 +7,7 @@ connection is how vLLM is told to stop.
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -17,12 +17,19 @@ import httpx2
 
 from app.engines.protocol import Decoding, Token
 from app.engines.vllm.faults import explained, refusal
+from app.engines.vllm.prompt_wire import PromptReader
 from app.engines.vllm.wire import CompletionDecoder, ServedModel, WireError, error_message, read_json, served_models
+from app.shift.trace import PartialView
 
 CONNECT_TIMEOUT_S = 5.0
+# Pages wait for the state of every server; one that is stuck must not take the others' answers with it.
+STATE_TIMEOUT_S = 3.0
 # Tried again after these pauses while nothing was answered yet: a restart of the server shows as a refused connection.
 RETRY_AFTER_S = (0.2, 0.8)
 _MAX_ERROR_BYTES = 65_536
+_MAX_STATE_BYTES = 1_000_000
+# Parsed in one go beside the event loop.
+_PARSED_AT_ONCE = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +42,17 @@ class Server:
     transport: httpx2.AsyncBaseTransport | None = None
 
     def open(self, read_timeout_s: float | None = None) -> httpx2.AsyncClient:
-        """Make a client for one call. It takes no proxy and no key from the environment."""
+        """Make a client for one call. It takes no proxy and no key from the environment, and follows no redirect.
+
+        Whom we speak to stands in the registry; a server must not send us, with its key, to another one.
+        """
         return httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
             timeout=httpx2.Timeout(read_timeout_s or self.read_timeout_s, connect=CONNECT_TIMEOUT_S),
             verify=_certificates() if self.url.startswith("https:") else False,
             transport=self.transport,
             trust_env=False,
+            follow_redirects=False,
         )
 
     @property
@@ -64,9 +75,11 @@ class Refused:
 
 
 @asynccontextmanager
-async def _posted(client: httpx2.AsyncClient, url: str, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
-    """Send, and send again while the server is not there yet (refused connection, 503): nothing was begun then."""
-    pauses = list(RETRY_AFTER_S)
+async def _posted(
+    client: httpx2.AsyncClient, url: str, body: dict[str, Any], *, patient: bool
+) -> AsyncIterator[httpx2.Response]:
+    """Send; with patience, again while the server is not there yet (refused connection, 503): nothing was begun."""
+    pauses = list(RETRY_AFTER_S) if patient else []
     while True:
         try:
             response = await client.send(client.build_request("POST", url, json=body), stream=True)
@@ -118,13 +131,15 @@ def completion_body(served_name: str, prompt_ids: Sequence[int], decoding: Decod
     }
 
 
-async def stream_tokens(server: Server, body: dict[str, Any], *, checkpoint: str) -> AsyncGenerator[Token, None]:
+async def stream_tokens(
+    server: Server, body: dict[str, Any], *, checkpoint: str, patient: bool = True
+) -> AsyncGenerator[Token, None]:
     """Stream a completion; closing the iterator closes the connection, which stops the work on the server."""
     decoder = CompletionDecoder()
     with explained(checkpoint, server.url):
         async with server.open() as client:
             request = body | {"stream": True, "logprobs": 0}
-            async with _posted(client, f"{server.url}/completions", request) as response:
+            async with _posted(client, f"{server.url}/completions", request, patient=patient) as response:
                 if refused := await _refused(response):
                     raise refusal(
                         refused.status, refused.said, checkpoint=checkpoint, served_name=body["model"], url=server.url
@@ -139,15 +154,42 @@ async def stream_tokens(server: Server, body: dict[str, Any], *, checkpoint: str
                 decoder.flush()
 
 
-async def scored(server: Server, served_name: str, ids: Sequence[int], *, k: int, timeout_s: float) -> bytes | Refused:
-    """Ask for the log-probabilities of `ids` with the `k` best beside each; return the answer's body unread."""
+async def scored(
+    server: Server,
+    served_name: str,
+    ids: Sequence[int],
+    *,
+    start: int,
+    k: int,
+    timeout_s: float,
+    patient: bool = True,
+) -> tuple[PartialView, ...] | Refused:
+    """Ask for the log-probabilities of `ids` with the `k` best beside each, and read the answer as it comes.
+
+    Returns a view per id from position `start` on. Raises WireError for an answer that is not vLLM's.
+    """
     body = completion_body(served_name, ids, Decoding(max_tokens=1)) | {"prompt_logprobs": k}
+    reader = PromptReader(ids, start=start, k=k)
     async with (
         asyncio.timeout(timeout_s),
         server.open(timeout_s) as client,
-        _posted(client, f"{server.url}/completions", body) as response,
+        _posted(client, f"{server.url}/completions", body, patient=patient) as response,
     ):
-        return await _refused(response) or await response.aread()
+        if refused := await _refused(response):
+            return refused
+        # Megabytes of JSON would hold up every stream of this process.
+        async for received in response.aiter_bytes(_PARSED_AT_ONCE):
+            await asyncio.to_thread(reader.feed, received)
+    return reader.views()
+
+
+async def answers(server: Server, served_name: str, *, checkpoint: str) -> None:
+    """Have one token generated: a server that is stuck still says that it is healthy. Raises EngineError."""
+    body = completion_body(served_name, (1,), Decoding(max_tokens=1))
+    async with aclosing(stream_tokens(server, body, checkpoint=checkpoint, patient=False)) as tokens:
+        with explained(checkpoint, server.url):
+            async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
+                await anext(tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,24 +200,31 @@ class ServerState:
     models: dict[str, ServedModel]
 
 
+async def _got(client: httpx2.AsyncClient, url: str) -> tuple[int, bytes]:
+    """Return the status and the body, of which no more is read than any such answer has."""
+    body = b""
+    async with client.stream("GET", url) as response:
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > _MAX_STATE_BYTES:
+                raise WireError("it sent far more than it was asked for")
+        return response.status_code, body
+
+
 async def version(server: Server) -> str:
     """Return the server's vLLM version, or "unknown" where a router in front of it hides it."""
-    async with server.open(CONNECT_TIMEOUT_S) as client:
-        response = await client.get(f"{server.root}/version")
-    if response.status_code != HTTPStatus.OK:
-        return "unknown"
-    return str(read_json(response.content).get("version", "unknown"))
+    async with asyncio.timeout(CONNECT_TIMEOUT_S), server.open(CONNECT_TIMEOUT_S) as client:
+        status, body = await _got(client, f"{server.root}/version")
+    return str(read_json(body).get("version", "unknown"))[:40] if status == HTTPStatus.OK else "unknown"
 
 
 async def state(server: Server, *, checkpoint: str) -> ServerState:
     """Ask for health, version and models. Raises EngineError naming the checkpoint asked for."""
     with explained(checkpoint, server.url):
-        async with asyncio.timeout(2 * CONNECT_TIMEOUT_S), server.open(CONNECT_TIMEOUT_S) as client:
+        async with asyncio.timeout(STATE_TIMEOUT_S), server.open(STATE_TIMEOUT_S) as client:
             for address in (f"{server.root}/health", f"{server.url}/models"):
-                response = await client.get(address)
-                if response.status_code != HTTPStatus.OK:
-                    said = error_message(response.content)
-                    raise refusal(
-                        response.status_code, said, checkpoint=checkpoint, served_name=checkpoint, url=server.url
-                    )
-            return ServerState(version=await version(server), models=served_models(response.content))
+                status, body = await _got(client, address)
+                if status != HTTPStatus.OK:
+                    said = error_message(body)
+                    raise refusal(status, said, checkpoint=checkpoint, served_name=checkpoint, url=server.url)
+            return ServerState(version=await version(server), models=served_models(body))

@@ -1,16 +1,15 @@
 """The `vllm` engine: checkpoints on any number of vLLM servers, streamed and scored over HTTP."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass, replace
 
 import httpx2
 
 from app.engines.check import SelfCheck
-from app.engines.protocol import CheckpointStatus, EngineStatus, Request, Scores, Token
+from app.engines.protocol import EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint
 from app.engines.vllm.client import (
     Refused,
@@ -22,9 +21,11 @@ from app.engines.vllm.client import (
     stream_tokens,
     version,
 )
-from app.engines.vllm.faults import address, allowed_k, explained, refusal
-from app.engines.vllm.wire import prompt_views
-from app.errors import AppError, EngineError, InvalidInputError, NotFoundError
+from app.engines.vllm.faults import RefusedRequestError, address, allowed_k, explained, refusal
+from app.engines.vllm.limits import Limits
+from app.engines.vllm.pool import Pool
+from app.engines.vllm.status import Seen, checkpoint_status
+from app.errors import AppError, EngineError, EngineUnavailableError, InvalidInputError, NotFoundError
 from app.shift.classes import border_width
 from app.shift.trace import PartialView, TokenShift, from_partial
 
@@ -36,8 +37,8 @@ MAX_SCORED_TOKENS = 4096
 # A CPU server scores an adapter at about 5 ms per token.
 SCORE_TIMEOUT_S = 30.0
 SCORE_TIMEOUT_PER_TOKEN_S = 0.01
-# Older CPU servers compute a base request that shares a step with an adapter's request with that adapter.
-FIRST_ISOLATED_VERSION = (0, 33)
+# A request that breaks one server may be what breaks the next; so many are risked for one scoring.
+MOST_BROKEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,20 @@ class _Question:
     start: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server said to a question."""
+
+    views: tuple[PartialView, ...]
+    url: str
+
+
 class VllmEngine:
-    """Obeys `app.engines.protocol.Engine` for every checkpoint whose `engine` is an address.
+    """Obeys `app.engines.protocol.Engine` for every checkpoint whose `engine` is an address, or several.
 
     HTTP does not tell a server's dtype, so it is a setting: "float32" for the servers Tuneshift launches on a CPU.
+    Of several replicas the least busy is asked. What failed before its first token, and any scoring, is tried on
+    another; a stream that broke off is not, because its text is already on a page.
     """
 
     def __init__(
@@ -62,26 +73,36 @@ class VllmEngine:
         dtype: str = "float32",
         api_key: str | None = None,
         read_timeout_s: float = 60.0,
+        score_timeout_s: float = SCORE_TIMEOUT_S,
+        limits: Limits | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Remember where the servers are; nothing is contacted. `transport` is for tests."""
         self.checkpoints = {checkpoint.name: checkpoint for checkpoint in checkpoints if not checkpoint.is_local}
         self.dtype = dtype
-        self._servers = {
-            checkpoint.engine: Server(
-                url=checkpoint.engine, key=api_key, read_timeout_s=read_timeout_s, transport=transport
-            )
-            for checkpoint in self.checkpoints.values()
-        }
-        self._largest_k = dict.fromkeys(self._servers, BOUND_K)
-        self._leaking: dict[str, str] = {}
-        self._isolated: set[str] = set()
+        self._score_timeout_s = score_timeout_s
+        urls = dict.fromkeys(url for checkpoint in self.checkpoints.values() for url in checkpoint.servers)
+        servers = (Server(url, key=api_key, read_timeout_s=read_timeout_s, transport=transport) for url in urls)
+        self.pool = Pool(servers, limits or Limits())
+        self._largest_k = dict.fromkeys(urls, BOUND_K)
+        self._versions: dict[str, str] = {}
         self._checks: dict[str, SelfCheck] = {}
-        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
+
+    def at(self, url: str) -> "VllmEngine":
+        """Return this engine with the checkpoints of one server bound to it, so that this replica can be examined.
+
+        What is found out about servers is known to both.
+        """
+        bound = copy.copy(self)
+        bound.checkpoints = {
+            name: replace(checkpoint, engine=url, replicas=()) if url in checkpoint.servers else checkpoint
+            for name, checkpoint in self.checkpoints.items()
+        }
+        return bound
 
     def server(self, checkpoint: str) -> Server:
-        """Return the server of a checkpoint. Raises NotFoundError for a name without one."""
-        return self._servers[self._get(checkpoint).engine]
+        """Return the server of a checkpoint, the first of several. Raises NotFoundError for a name without one."""
+        return self.pool.servers[self._get(checkpoint).engine]
 
     def _get(self, name: str) -> Checkpoint:
         if name not in self.checkpoints:
@@ -92,14 +113,37 @@ class VllmEngine:
     async def stream(self, request: Request) -> AsyncIterator[Token]:
         """Yield tokens as the server decodes them, without shifts; closing the iterator stops the server's work."""
         checkpoint = self._get(request.checkpoint)
-        self._refuse_leaking(checkpoint)
+        candidates = self.pool.candidates(checkpoint, "stream")
         if not request.prompt_ids:
             raise InvalidInputError("The prompt is empty.", remedy="Write a prompt; a model needs one token to start.")
+        for url in candidates:
+            last, begun = url == candidates[-1], False
+            try:
+                async with aclosing(self._stream_from(url, checkpoint, request, patient=last)) as tokens:
+                    async for token in tokens:
+                        begun = True
+                        yield token
+            except EngineError as error:
+                self._blame(checkpoint, url, error)
+                if last or begun or isinstance(error, RefusedRequestError):
+                    raise
+            else:
+                self.pool.replicas.works(url, checkpoint.served_name)
+                return
+
+    async def _stream_from(
+        self, url: str, checkpoint: Checkpoint, request: Request, *, patient: bool
+    ) -> AsyncGenerator[Token]:
         body = completion_body(checkpoint.served_name, request.prompt_ids, request.decoding)
-        server = self._servers[checkpoint.engine]
-        async with aclosing(stream_tokens(server, body, checkpoint=checkpoint.name)) as tokens:
-            async for token in tokens:
-                yield token
+        async with self.pool.turns(url, "stream").taken(request.on_wait):
+            tokens = stream_tokens(self.pool.servers[url], body, checkpoint=checkpoint.name, patient=patient)
+            async with aclosing(tokens):
+                async for token in tokens:
+                    yield replace(token, server=address(url)) if token.finish else token
+
+    def _blame(self, checkpoint: Checkpoint, url: str, error: EngineError) -> None:
+        if not isinstance(error, RefusedRequestError):
+            self.pool.failed(checkpoint, url, error)
 
     async def score(
         self,
@@ -122,10 +166,10 @@ class VllmEngine:
         )
         for question in (tuned, base):
             _check_length(question)
-            self._refuse_leaking(question.checkpoint)
         answers = await self._ask_all(dict.fromkeys([tuned, base]) if response_ids else {})
         border = border_width(self.dtype)
-        views = (answers.get(base, ()), answers.get(tuned, ()))
+        views = [answers[question].views if question in answers else () for question in (base, tuned)]
+        urls = list(dict.fromkeys(answer.url for answer in answers.values()))
         return Scores(
             # Off the event loop, like reading the answers: both take a tenth of a millisecond per token and more.
             tokens=await asyncio.to_thread(_compare, response_ids, *views, keep=top_k, border=border),
@@ -133,10 +177,11 @@ class VllmEngine:
             dtype=self.dtype,
             border_width=border,
             engine=ENGINE,
-            engine_version=await self._versions(tuned.checkpoint, base.checkpoint),
+            engine_version=await self._version_words(urls or [tuned.checkpoint.engine, base.checkpoint.engine]),
+            server=" and ".join(address(url) for url in urls),
         )
 
-    async def _ask_all(self, questions: Iterable[_Question]) -> dict[_Question, tuple[PartialView, ...]]:
+    async def _ask_all(self, questions: Iterable[_Question]) -> dict[_Question, _Answer]:
         """Ask side by side; the first failure stops the other and is raised alone."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -145,23 +190,43 @@ class VllmEngine:
             raise failures.exceptions[0] from None
         return {question: task.result() for question, task in tasks.items()}
 
-    async def _ask(self, question: _Question) -> tuple[PartialView, ...]:
-        checkpoint = question.checkpoint
-        with explained(checkpoint.name, checkpoint.engine):
-            async with self._turn(checkpoint.engine):
-                body, k = await self._ask_server(question)
-            # Megabytes of JSON would hold up every stream of this process.
-            return await asyncio.to_thread(prompt_views, body, question.ids, start=question.start, k=k)
+    async def _ask(self, question: _Question) -> _Answer:
+        """Ask the servers of a checkpoint until one answers; asking again changes nothing."""
+        checkpoint, broken = question.checkpoint, 0
+        candidates = self.pool.candidates(checkpoint, "score")
+        for url in candidates:
+            last = url == candidates[-1]
+            try:
+                with explained(checkpoint.name, url):
+                    # One scoring at a time per server: scoring needs memory that a server does not plan for.
+                    async with self.pool.turns(url, "score").taken():
+                        views = await self._ask_server(question, url, patient=last)
+            except EngineError as error:
+                self._blame(checkpoint, url, error)
+                broken += not isinstance(error, EngineUnavailableError)
+                if last or broken >= MOST_BROKEN or isinstance(error, RefusedRequestError):
+                    raise
+            else:
+                self.pool.replicas.works(url, checkpoint.served_name)
+                return _Answer(views, url)
+        raise AssertionError("there is always a candidate")
 
-    async def _ask_server(self, question: _Question) -> tuple[bytes, int]:
-        checkpoint = question.checkpoint
-        timeout_s = SCORE_TIMEOUT_S + SCORE_TIMEOUT_PER_TOKEN_S * len(question.ids)
+    async def _ask_server(self, question: _Question, url: str, *, patient: bool) -> tuple[PartialView, ...]:
+        checkpoint, server = question.checkpoint, self.pool.servers[url]
+        timeout_s = self._score_timeout_s + SCORE_TIMEOUT_PER_TOKEN_S * len(question.ids)
         while True:
-            k = self._largest_k[checkpoint.engine]
-            server = self._servers[checkpoint.engine]
-            answer = await scored(server, checkpoint.served_name, question.ids, k=k, timeout_s=timeout_s)
+            k = self._largest_k[url]
+            answer = await scored(
+                server,
+                checkpoint.served_name,
+                question.ids,
+                start=question.start,
+                k=k,
+                timeout_s=timeout_s,
+                patient=patient,
+            )
             if not isinstance(answer, Refused):
-                return answer, k
+                return answer
             fewer = allowed_k(answer.status, answer.said)
             if fewer is None or not 0 < fewer < k:
                 raise refusal(
@@ -169,86 +234,73 @@ class VllmEngine:
                     answer.said,
                     checkpoint=checkpoint.name,
                     served_name=checkpoint.served_name,
-                    url=checkpoint.engine,
+                    url=url,
                 )
-            self._largest_k[checkpoint.engine] = fewer
+            self._largest_k[url] = fewer
 
-    def _turn(self, url: str) -> asyncio.Lock:
-        """One scoring at a time per server: scoring needs memory that a server does not plan for."""
-        loop = asyncio.get_running_loop()
-        return self._turns.setdefault(loop, defaultdict(asyncio.Lock))[url]
+    async def _version_words(self, urls: Iterable[str]) -> str:
+        return " and ".join(sorted({await self._version(url) for url in urls}))
 
-    async def _versions(self, *checkpoints: Checkpoint) -> str:
-        versions = set()
-        for url, name in {checkpoint.engine: checkpoint.name for checkpoint in checkpoints}.items():
-            with explained(name, url):
-                versions.add(await version(self._servers[url]))
-        return " and ".join(sorted(versions))
+    async def _version(self, url: str) -> str:
+        """Ask for a version; a server that has gone since it answered keeps the one it had."""
+        try:
+            with explained(ENGINE, url):
+                self._versions[url] = await version(self.pool.servers[url])
+        except EngineError:
+            return self._versions.get(url, "unknown")
+        return self._versions[url]
 
     async def status(self) -> EngineStatus:
         """Ask every server for health, version and models; an unreachable one is a status, not an error."""
-        found = dict(zip(self._servers, await asyncio.gather(*map(self._state, self._servers)), strict=True))
+        found = dict(zip(self.pool.servers, await asyncio.gather(*map(self._state, self.pool.servers)), strict=True))
         versions = {answer.version for answer in found.values() if isinstance(answer, ServerState)}
+        for checkpoint in self.checkpoints.values():
+            if checkpoint.replicas:
+                self.pool.look_again(checkpoint, checkpoint.servers)
         return EngineStatus(
             engine=ENGINE,
             version=" and ".join(sorted(versions)),
             dtype=self.dtype,
             checkpoints=tuple(
-                self._status(checkpoint, found[checkpoint.engine]) for checkpoint in self.checkpoints.values()
+                checkpoint_status(
+                    checkpoint,
+                    [self._seen(checkpoint, url, found[url]) for url in checkpoint.servers],
+                    self._checks.get(checkpoint.name),
+                )
+                for checkpoint in self.checkpoints.values()
             ),
         )
 
     async def _state(self, url: str) -> ServerState | AppError:
-        name = next(name for name, checkpoint in self.checkpoints.items() if checkpoint.engine == url)
+        name = next(name for name, checkpoint in self.checkpoints.items() if url in checkpoint.servers)
         try:
-            return await state(self._servers[url], checkpoint=name)
+            return await state(self.pool.servers[url], checkpoint=name)
         except AppError as error:
             return error
 
-    def _status(self, checkpoint: Checkpoint, found: ServerState | AppError) -> CheckpointStatus:
-        if isinstance(found, AppError):
-            return CheckpointStatus(checkpoint=checkpoint.name, ready=False, detail=str(found))
-        model = found.models.get(checkpoint.served_name)
-        where = f"{address(checkpoint.engine)}, vLLM {found.version}"
-        if model is None:
-            served = ", ".join(found.models)
-            detail = f"{where} serves {served}, not {checkpoint.served_name!r}; correct served_name in the registry."
-            return CheckpointStatus(checkpoint=checkpoint.name, ready=False, detail=detail)
-        if checkpoint.adapter is not None and model.parent is None:
-            detail = f"{where} serves {model.name!r} as a full model, but the registry says it is an adapter."
-            return CheckpointStatus(checkpoint=checkpoint.name, ready=False, detail=detail)
-        if leak := self._leaking.get(checkpoint.engine):
-            return CheckpointStatus(checkpoint=checkpoint.name, ready=False, detail=leak)
-        kind = f"adapter on {model.parent!r}" if model.parent else "full model"
-        doubt = "; not yet probed for adapters leaking into the base" if self._doubtful(checkpoint, found) else ""
-        detail = f"{where}, {kind}{doubt}"
-        check = self._checks.get(checkpoint.name)
-        if check is None:
-            return CheckpointStatus(checkpoint=checkpoint.name, ready=True, detail=detail)
-        detail = f"{detail}; {check.detail}"
-        return CheckpointStatus(checkpoint=checkpoint.name, ready=True, detail=detail, verified=check.passed)
-
-    def _doubtful(self, checkpoint: Checkpoint, found: ServerState) -> bool:
-        shared = any(model.parent for model in found.models.values())
-        return shared and is_before(found.version, FIRST_ISOLATED_VERSION) and checkpoint.engine not in self._isolated
+    def _seen(self, checkpoint: Checkpoint, url: str, found: ServerState | AppError) -> Seen:
+        pool = self.pool
+        aside = pool.replicas.aside(url, checkpoint.served_name) if checkpoint.replicas else None
+        words = ""
+        if aside is not None:
+            why = "" if isinstance(found, AppError) and found.message == aside.why else f" ({aside.why})"
+            words = f"set aside{why}, tried again in {pool.replicas.seconds_left(aside):.0f} s"
+        running, queued = pool.queued(url)
+        return Seen(url, found, pool.leaking.get(url, ""), url in pool.isolated, words, running, queued)
 
     def remember(self, check: SelfCheck) -> None:
         """Show the result of a self-check in the status from now on."""
         self._checks[check.checkpoint] = check
 
     def record_isolation(self, checkpoint: str, *, leak: str) -> None:
-        """Keep what the probe found about the server of a checkpoint; with a leak its checkpoints are refused."""
+        """Keep what the probe found about the server of a checkpoint; one with a leak is not asked any more."""
         url = self._get(checkpoint).engine
-        self._isolated.discard(url)
-        self._leaking.pop(url, None)
+        self.pool.isolated.discard(url)
+        self.pool.leaking.pop(url, None)
         if leak:
-            self._leaking[url] = leak
+            self.pool.leaking[url] = leak
         else:
-            self._isolated.add(url)
-
-    def _refuse_leaking(self, checkpoint: Checkpoint) -> None:
-        if leak := self._leaking.get(checkpoint.engine):
-            raise EngineError(leak, remedy="Restart it with --max-loras one above its number of adapters.")
+            self.pool.isolated.add(url)
 
 
 def _compare(
@@ -263,15 +315,6 @@ def _compare(
         from_partial(token, base_view, tuned_view, keep=keep, border=border)
         for token, base_view, tuned_view in zip(response_ids, base, tuned, strict=True)
     )
-
-
-def is_before(found: str, wanted: tuple[int, int]) -> bool:
-    """Tell whether a version such as "0.32.0+cpu" is older; one that cannot be read counts as old."""
-    try:
-        major, minor = (int(part) for part in found.split(".")[:2])
-    except ValueError:
-        return True
-    return (major, minor) < wanted
 
 
 def _check_length(question: _Question) -> None:

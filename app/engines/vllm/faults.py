@@ -17,6 +17,14 @@ _MAX_K = re.compile(r"prompt logprobs of \d+, which is greater than max allowed:
 _LOG = "Look at the server's log, restart it if it is gone, then try again."
 
 
+class RefusedRequestError(EngineError):
+    """A server works and does not want this request; another replica would not want it either."""
+
+
+class UnknownModelError(EngineError):
+    """A server works and does not serve this model: an adapter that was not loaded, a name that changed."""
+
+
 def address(url: str) -> str:
     """Return host and port of a server for people to read: without path, password or key."""
     parts = urlsplit(url)
@@ -37,7 +45,7 @@ def refusal(status: int, said: str, *, checkpoint: str, served_name: str, url: s
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return EngineError(f"{who} refused our key.", remedy="Set TUNESHIFT_VLLM_API_KEY to the server's --api-key.")
     if status == HTTPStatus.NOT_FOUND:
-        return EngineError(
+        return UnknownModelError(
             f"{who} serves no model called {served_name!r}.",
             remedy="Correct engine and served_name in the registry, or start the server with --served-model-name or "
             f"--lora-modules {served_name}=FOLDER.",
@@ -60,7 +68,8 @@ def _bad_request(said: str, *, checkpoint: str, who: str) -> AppError:
             f"Checkpoint {checkpoint!r} cannot read this text: {said[0].lower()}{said[1:]}.",
             remedy="Its vocabulary is smaller than the other model's; compare them with the local engine.",
         )
-    return EngineError(f"{who} refused the request{_quoted(said)}.", remedy="Check that it runs vLLM 0.12 or newer.")
+    remedy = "Check that it runs vLLM 0.12 or newer."
+    return RefusedRequestError(f"{who} refused the request{_quoted(said)}.", remedy=remedy)
 
 
 def _quoted(said: str) -> str:

@@ -6,7 +6,6 @@ the server silently ignores a parameter it does not know.
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,23 +127,8 @@ def _drawn(choice: dict[str, Any]) -> list[tuple[int, float]]:
         raise WireError("it sent tokens without ids or log-probabilities") from error
 
 
-def prompt_views(body: bytes, ids: Sequence[int], *, start: int, k: int) -> tuple[PartialView, ...]:
-    """Read the `prompt_logprobs` of a scoring answer: one view per id from position `start` (>= 1) to the end.
-
-    Lists are descending, equal values by ascending id, at most `k` long; ids without any probability are left out.
-    Raises WireError when the answer does not cover exactly `ids`.
-    """
-    answer = read_json(body)
-    try:
-        entries = answer["choices"][0]["prompt_logprobs"]
-        if len(entries) != len(ids):
-            raise WireError(f"it scored {len(entries)} of {len(ids)} tokens")
-        return tuple(_view(entries[position], ids[position], k) for position in range(start, len(ids)))
-    except (TypeError, LookupError, AttributeError, ValueError) as error:
-        raise WireError("it answered without the log-probabilities of the prompt") from error
-
-
-def _view(entry: dict[str, Any], token_id: int, k: int) -> PartialView:
+def view(entry: dict[str, Any], token_id: int, k: int) -> PartialView:
+    """Read one entry of `prompt_logprobs`; raises LookupError, TypeError or ValueError for another shape."""
     own = entry[str(token_id)]
     pairs = [(int(name), _logprob(value["logprob"])) for name, value in entry.items()]
     top = sorted((pair for pair in pairs if pair[1] > -math.inf), key=lambda pair: (-pair[1], pair[0]))
