@@ -77,6 +77,8 @@ ACCESS: dict[tuple[str, str], Access] = {
     # checkpoints
     ("GET", "/checkpoints"): Access.RESEARCHER,
     ("POST", "/checkpoints/check"): Access.RESEARCHER,
+    ("POST", "/checkpoints/load"): Access.OWNER,
+    ("POST", "/checkpoints/unload"): Access.OWNER,
     # compare
     ("GET", "/explore"): Access.RESEARCHER,
     ("GET", "/explore/{comparison_id}"): Access.RESEARCHER,

@@ -1,4 +1,4 @@
-"""Which checkpoints there are, and whether they can answer."""
+"""Which checkpoints there are, whether they can answer, and adapters loaded into servers that allow it."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -7,38 +7,71 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from app.accounts.access import CurrentUser
 from app.checkpoints.rows import attached_sets, rows
 from app.db import reading
+from app.engines.loading import load_adapter, unload_adapter
 from app.engines.open import Engines
 from app.web.readiness import CheckpointState, checkpoint_states
-from app.web.templates import render
+from app.web.templates import is_htmx, render
+from models import Role, User
 
 router = APIRouter()
 
+Name = Annotated[str, Form(max_length=200)]
+
 
 @router.get("/checkpoints")
-async def checkpoints_page(request: Request) -> Response:
+async def checkpoints_page(request: Request, user: CurrentUser) -> Response:
     """List the registry with what each engine says now; asynchronous because engines are asked, not the database."""
+    return await _shown(request, user)
+
+
+async def _shown(request: Request, user: User, said: str = "") -> Response:
     engines: Engines = request.app.state.engines
     states = await checkpoint_states(engines)
-    return await run_in_threadpool(_page, request, engines, states)
+    return await run_in_threadpool(_page, request, engines, states, may_load=user.role == Role.OWNER, said=said)
 
 
-def _page(request: Request, engines: Engines, states: Mapping[str, CheckpointState]) -> Response:
+def _page(
+    request: Request, engines: Engines, states: Mapping[str, CheckpointState], *, may_load: bool, said: str
+) -> Response:
     with reading(request.app.state.database) as session:
         tuning_sets = attached_sets(session)
     return render(
         request,
-        "checkpoints/page.html",
+        "checkpoints/_list.html" if is_htmx(request) else "checkpoints/page.html",
         rows=rows(engines.registry.checkpoints.values(), states, tuning_sets),
         registry=str(engines.registry.path),
         problem=request.app.state.registry_problem,
+        may_load=may_load,
+        said=said,
     )
 
 
 @router.post("/checkpoints/check")
-async def check(request: Request, name: Annotated[str, Form()] = "") -> Response:
+async def check(request: Request, user: CurrentUser, name: Name = "") -> Response:
     """Run a checkpoint's self-check now; its result stays on the page until the server stops."""
     engines: Engines = request.app.state.engines
     await engines.verify(name)
+    return await _done(request, user, f"{name} was checked.")
+
+
+@router.post("/checkpoints/load")
+async def load(request: Request, user: CurrentUser, name: Name = "") -> Response:
+    """Load an adapter of the registry into its servers; what it is and where it lies is the registry's word alone."""
+    found = await load_adapter(request.app.state.engines, name)
+    return await _done(request, user, f"{name} was loaded; {found.detail}.")
+
+
+@router.post("/checkpoints/unload")
+async def unload(request: Request, user: CurrentUser, name: Name = "") -> Response:
+    """Drop an adapter from its servers."""
+    await unload_adapter(request.app.state.engines, name)
+    return await _done(request, user, f"{name} was unloaded.")
+
+
+async def _done(request: Request, user: User, said: str) -> Response:
+    if is_htmx(request):
+        return await _shown(request, user, said)
     return RedirectResponse("/checkpoints", status_code=303)

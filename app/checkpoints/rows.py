@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from app.engines.protocol import AdapterState, ReplicaStatus
 from app.engines.registry import Checkpoint
 from app.web.readiness import CheckpointState
 from models import ImportState, TuningSet, TuningSetUse
@@ -15,7 +16,8 @@ from models import ImportState, TuningSet, TuningSetUse
 class CheckpointRow:
     """One line of the page. `verified` is yes, no or not checked, in words; `weights` is short, `where` in full.
 
-    `tuning_sets` are those attached to it; `tuning_file` names the one the registry has, for when none is.
+    `adapter` tells whether it can be loaded or unloaded now. `tuning_sets` are those attached to it; `tuning_file`
+    names the one the registry has, for when none is.
     """
 
     name: str
@@ -29,6 +31,8 @@ class CheckpointRow:
     ready: bool
     detail: str
     verified: str
+    replicas: tuple[ReplicaStatus, ...]
+    adapter: AdapterState
     tuning_sets: tuple[TuningSet, ...]
     tuning_file: str
 
@@ -68,6 +72,8 @@ def _row(checkpoint: Checkpoint, state: CheckpointState, tuning_sets: tuple[Tuni
         dtype=state.dtype or "unknown",
         ready=state.ready,
         detail=state.detail,
+        replicas=state.replicas,
+        adapter=state.adapter,
         verified={True: "verified", False: "unverified", None: "not checked"}[state.verified],
         tuning_sets=tuning_sets,
         tuning_file=checkpoint.tuning_set.name if checkpoint.tuning_set else "",

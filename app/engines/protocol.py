@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from app.shift.trace import KlKind, TokenShift
 
 FinishReason = Literal["stop", "length"]
+AdapterState = Literal["fixed", "absent", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class ReplicaStatus:
 class CheckpointStatus:
     """Whether a checkpoint can answer now. `verified` is the self-check (generation against scoring); None: not run.
 
-    `replicas` is empty for a checkpoint that has no more than one server.
+    `replicas` is empty for a checkpoint that has no more than one server. `adapter` tells of an adapter whose servers
+    let it be loaded and unloaded whether all of them have it; of everything else that it is fixed.
     """
 
     checkpoint: str
@@ -93,6 +95,7 @@ class CheckpointStatus:
     detail: str
     verified: bool | None = None
     replicas: tuple[ReplicaStatus, ...] = ()
+    adapter: AdapterState = "fixed"
 
 
 @dataclass(frozen=True, slots=True)

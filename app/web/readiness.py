@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import migrate
 from app.engines.open import Engines
-from app.engines.protocol import CheckpointStatus, Engine, EngineStatus, ReplicaStatus
+from app.engines.protocol import AdapterState, CheckpointStatus, Engine, EngineStatus, ReplicaStatus
 from app.storage import FULL, READ_ONLY, explained
 from app.workers.forward import ask_models
 from app.workers.place import Place, read_crew
@@ -38,6 +38,7 @@ class CheckpointState:
     version: str
     dtype: str
     replicas: tuple[ReplicaStatus, ...] = ()
+    adapter: AdapterState = "fixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def _state(checkpoint: CheckpointStatus, status: EngineStatus) -> CheckpointStat
         version=status.version,
         dtype=status.dtype,
         replicas=checkpoint.replicas,
+        adapter=checkpoint.adapter,
     )
 
 

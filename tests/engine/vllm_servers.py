@@ -1,6 +1,7 @@
 """Real vLLM servers for the engine tests: the demo's checkpoints, served the way `make demo ENGINE=vllm` does."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,9 @@ class Served:
 def served(tmp_path_factory) -> Iterator[Served]:
     python, registry = vllm_python(), demo_registry()
     folder = tmp_path_factory.mktemp("vllm")
-    with serving(registry, python=python, folder=folder) as running:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        # Adapters can be loaded and unloaded on these servers, so that no test needs one of its own for that.
+        patch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
+        running = stack.enter_context(serving(registry, python=python, folder=folder))
         named = load_registry(running.registry)
         yield Served(serving=running, registry=named, tokenizer=load_tokenizer(named.get("base").tokenizer))

@@ -79,6 +79,8 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/people/link"): Expected(401, 403, 404, 200),
     ("GET", "/checkpoints"): Expected(SIGN_IN, 403, 200, 200),
     ("POST", "/checkpoints/check"): Expected(401, 403, 303, 303),
+    ("POST", "/checkpoints/load"): Expected(401, 403, 403, 422),
+    ("POST", "/checkpoints/unload"): Expected(401, 403, 403, 422),
     ("GET", "/explore"): Expected(SIGN_IN, 403, 200, 200),
     ("GET", "/explore/{comparison_id}"): Expected(SIGN_IN, 403, 200, 200),
     ("GET", "/explore/{comparison_id}/responses/{position}/tokens/{index}"): Expected(SIGN_IN, 403, 200, 200),
@@ -271,6 +273,8 @@ def place(app, database, study, alice, bob, annotator, researcher):
     }
     forms = {
         "/checkpoints/check": {"name": "base"},
+        "/checkpoints/load": {"name": "lft"},
+        "/checkpoints/unload": {"name": "lft"},
         "/compare": {"prompt": "Why?", "checkpoints": ["base"], "max_tokens": "4"},
         "/responses": {"prompt": "Why?", "text": "Because.", "tokenizer": "lft"},
         "/responses/{response_id}/readings": {"checkpoint": "lft"},

@@ -194,10 +194,11 @@ async def answers(server: Server, served_name: str, *, checkpoint: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What a server says of itself."""
+    """What a server says of itself. `loads_adapters`: it was asked, and lets adapters be loaded and unloaded."""
 
     version: str
     models: dict[str, ServedModel]
+    loads_adapters: bool = False
 
 
 async def _got(client: httpx2.AsyncClient, url: str) -> tuple[int, bytes]:

@@ -11,6 +11,7 @@ import httpx2
 from app.engines.check import SelfCheck
 from app.engines.protocol import EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint
+from app.engines.vllm.adapters import allows_changes
 from app.engines.vllm.client import (
     Refused,
     Server,
@@ -272,11 +273,16 @@ class VllmEngine:
         )
 
     async def _state(self, url: str) -> ServerState | AppError:
-        name = next(name for name, checkpoint in self.checkpoints.items() if url in checkpoint.servers)
+        here = [checkpoint for checkpoint in self.checkpoints.values() if url in checkpoint.servers]
+        server = self.pool.servers[url]
         try:
-            return await state(self.pool.servers[url], checkpoint=name)
+            found = await state(server, checkpoint=here[0].name)
+            if any(checkpoint.adapter for checkpoint in here):
+                with explained(here[0].name, url):
+                    found = replace(found, loads_adapters=await allows_changes(server))
         except AppError as error:
             return error
+        return found
 
     def _seen(self, checkpoint: Checkpoint, url: str, found: ServerState | AppError) -> Seen:
         pool = self.pool
@@ -291,6 +297,10 @@ class VllmEngine:
     def remember(self, check: SelfCheck) -> None:
         """Show the result of a self-check in the status from now on."""
         self._checks[check.checkpoint] = check
+
+    def forget(self, checkpoint: str) -> None:
+        """Drop the result of a self-check: what was checked is not loaded any more."""
+        self._checks.pop(checkpoint, None)
 
     def record_isolation(self, checkpoint: str, *, leak: str) -> None:
         """Keep what the probe found about the server of a checkpoint; one with a leak is not asked any more."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.engines.check import SelfCheck
-from app.engines.protocol import CheckpointStatus, ReplicaStatus
+from app.engines.protocol import AdapterState, CheckpointStatus, ReplicaStatus
 from app.engines.registry import Checkpoint
 from app.engines.vllm.client import ServerState
 from app.engines.vllm.faults import address
@@ -47,7 +47,16 @@ def checkpoint_status(checkpoint: Checkpoint, seen: list[Seen], check: SelfCheck
         detail=detail,
         verified=verified,
         replicas=replicas if len(replicas) > 1 else (),
+        adapter=_adapter(checkpoint, seen),
     )
+
+
+def _adapter(checkpoint: Checkpoint, seen: list[Seen]) -> AdapterState:
+    """Say what can be done about an adapter on servers that let adapters be loaded."""
+    willing = [one.found for one in seen if isinstance(one.found, ServerState) and one.found.loads_adapters]
+    if checkpoint.adapter is None or not willing:
+        return "fixed"
+    return "loaded" if all(checkpoint.served_name in found.models for found in willing) else "absent"
 
 
 def _replica(checkpoint: Checkpoint, seen: Seen) -> ReplicaStatus:
@@ -67,7 +76,10 @@ def _state(checkpoint: Checkpoint, seen: Seen) -> tuple[bool, str]:
     where = f"{address(seen.url)}, vLLM {found.version}"
     if model is None:
         served = ", ".join(found.models)
-        return False, f"{where} serves {served}, not {checkpoint.served_name!r}; correct served_name in the registry."
+        remedy = "correct served_name in the registry"
+        if found.loads_adapters and checkpoint.adapter is not None:
+            remedy = f"load the adapter, or {remedy}"
+        return False, f"{where} serves {served}, not {checkpoint.served_name!r}; {remedy}."
     if checkpoint.adapter is not None and model.parent is None:
         return False, f"{where} serves {model.name!r} as a full model, but the registry says it is an adapter."
     if seen.leak:
