@@ -46,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     state: State
+    counted = False
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""
@@ -66,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         state = self.state
         with state.lock:
             state.requests.append((self.path, body))
-            state.running += self.path == "/v1/completions"
+            self.counted = self.path == "/v1/completions"
+            state.running += self.counted
             state.most_running = max(state.most_running, state.running)
         try:
             if state.misbehave is None or not state.misbehave(self, body):
@@ -74,8 +76,13 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
-            with state.lock:
-                state.running -= self.path == "/v1/completions"
+            self._ends()
+
+    def _ends(self) -> None:
+        """Stop counting this request: before its last byte, after which the next one may come."""
+        with self.state.lock:
+            self.state.running -= self.counted
+            self.counted = False
 
     def _answer(self, body: dict) -> None:
         if self.path == "/health":
@@ -114,10 +121,14 @@ class Handler(BaseHTTPRequestHandler):
             self.begin_stream()
             for index in range(body["max_tokens"]):
                 time.sleep(self.state.pause_s)
-                self.token("length" if index + 1 == body["max_tokens"] else None)
+                last = index + 1 == body["max_tokens"]
+                if last:
+                    self._ends()
+                self.token("length" if last else None)
             self.end_stream()
         else:
             time.sleep(self.state.score_pause_s)
+            self._ends()
             self.json(200, {"choices": [{"prompt_logprobs": entries(body["prompt"], body["prompt_logprobs"])}]})
 
     def begin_stream(self) -> None:

@@ -15,6 +15,10 @@ from app.errors import ConfigurationError, EngineError, InvalidInputError
 
 # vLLM knows no larger one.
 MAX_RANK = 512
+_MORE_SLOTS = (
+    "Restart it with --max-loras above the number of loads to come: CPU servers before 0.33 give every load a slot of "
+    "its own, unloaded ones included, and compute the base with the last slot."
+)
 
 
 async def load_adapter(engines: Engines, name: str) -> SelfCheck:
@@ -33,7 +37,7 @@ async def load_adapter(engines: Engines, name: str) -> SelfCheck:
     if name in engines.shared_adapters():
         found = await engines.probe_isolation(name)
         if not found.isolated:
-            raise EngineError(found.detail, remedy="Unload it, or restart the server with a larger --max-loras.")
+            raise EngineError(found.detail, remedy=_MORE_SLOTS)
     return await engines.verify(name)
 
 
@@ -44,8 +48,6 @@ async def unload_adapter(engines: Engines, name: str) -> None:
         server = engines.vllm.pool.servers[url]
         if checkpoint.served_name in (await state(server, checkpoint=name)).models:
             await adapters.unload(server, checkpoint.served_name, checkpoint=name)
-        # Whatever it did to the base went with it.
-        engines.vllm.pool.leaking.pop(url, None)
     engines.vllm.forget(name)
 
 

@@ -10,9 +10,9 @@ from app.engines.local import LocalEngine
 from app.engines.protocol import Decoding, Engine, Request, Scores, Token
 from app.engines.registry import Registry
 from app.engines.tokenizer import Tokenizer, load_tokenizer
-from tests.engine.vllm_servers import demo_registry, served
+from tests.engine.vllm_servers import demo_registry, own, served
 
-__all__ = ["served"]
+__all__ = ["own", "served"]
 
 KINDS = ("local", "vllm")
 

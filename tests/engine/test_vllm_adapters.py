@@ -1,8 +1,6 @@
 """Adapters loaded into and dropped from a running vLLM server."""
 
 import asyncio
-from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 
@@ -21,20 +19,20 @@ def state_of(engines, name="lft"):
 
 
 @pytest.fixture
-def engines(served, tmp_path) -> Engines:
-    return open_engines(served.registry, Settings(_env_file=None, data_dir=tmp_path))
+def engines(own, tmp_path) -> Engines:
+    return open_engines(own.registry, Settings(_env_file=None, data_dir=tmp_path))
 
 
-def logprobs(engines, served, name):
-    ids = served.prompt("Explain why the sky is blue.")
+def logprobs(engines, own, name):
+    ids = own.prompt("Explain why the sky is blue.")
     scores = asyncio.run(engines.vllm.score(ids, tuple(range(300, 340)), 5, checkpoint=name, reference="base"))
     return [token.tuned_logprob for token in scores.tokens]
 
 
-def test_an_adapter_is_dropped_and_loaded_again_and_is_the_same(engines, served):
-    before = {name: logprobs(engines, served, name) for name in ("base", "lft")}
+def test_an_adapter_is_dropped_and_loaded_again_and_is_the_same(engines, own):
+    before = {name: logprobs(engines, own, name) for name in ("base", "lft")}
     assert state_of(engines).adapter == "loaded"
-    assert state_of(engines, "base").adapter == state_of(engines, "sft").adapter == "fixed"
+    assert state_of(engines, "base").adapter == "fixed"
     asyncio.run(unload_adapter(engines, "lft"))
     try:
         assert state_of(engines).adapter == "absent"
@@ -46,22 +44,15 @@ def test_an_adapter_is_dropped_and_loaded_again_and_is_the_same(engines, served)
         check = asyncio.run(load_adapter(engines, "lft"))
     assert check.passed, check.detail
     assert (state_of(engines).adapter, state_of(engines).verified) == ("loaded", True)
-    after = {name: logprobs(engines, served, name) for name in ("base", "lft")}
+    after = {name: logprobs(engines, own, name) for name in ("base", "lft")}
     for name, found in after.items():
         assert found == pytest.approx(before[name], abs=1e-4)
     assert max(abs(a - b) for a, b in zip(after["base"], after["lft"], strict=True)) > 1e-2
 
 
-def test_what_the_server_will_not_load_is_said_in_its_words(engines, served, tmp_path):
+def test_what_the_server_will_not_load_is_said_in_its_words(engines, tmp_path):
     server = engines.vllm.server("lft")
     with pytest.raises(EngineError, match=r"would not load 'lft' \(status 4") as caught:
         asyncio.run(adapters.load(server, "gone", str(tmp_path / "gone"), checkpoint="lft"))
-    assert str(tmp_path) in caught.value.message
+    assert "No adapter found" in caught.value.message
     assert "same path" in caught.value.remedy
-
-
-def test_a_server_without_adapters_refuses_in_words(engines, served):
-    lft = replace(served.registry.get("lft"), engine=served.registry.get("sft").engine)
-    registry = replace(served.registry, checkpoints=MappingProxyType({**served.registry.checkpoints, "lft": lft}))
-    with pytest.raises(EngineError, match="would not load 'lft'"):
-        asyncio.run(load_adapter(replace(engines, registry=registry), "lft"))

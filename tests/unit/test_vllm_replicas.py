@@ -378,3 +378,25 @@ def test_no_server_can_send_us_to_another_one(ask, status):
 
     assert f"status {status}" in asyncio.run(scenario())
     assert set(hosts) == {"one.example"}
+
+
+def test_streams_and_scorings_that_alternate_both_meet_every_replica():
+    asked = {"one": [], "two": []}
+
+    def noted(host):
+        def handler(request):
+            if request.url.path == "/v1/completions":
+                asked[host].append(bool(json.loads(request.content).get("stream")))
+            return works(request)
+
+        return handler
+
+    subject = engine(one=noted("one"), two=noted("two"))
+
+    async def scenario():
+        for _ in range(4):
+            await stream(subject)
+            await score(subject)
+
+    asyncio.run(scenario())
+    assert sorted(asked["one"]) == sorted(asked["two"]) == [False, False, True, True]

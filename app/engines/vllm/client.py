@@ -134,8 +134,11 @@ def completion_body(served_name: str, prompt_ids: Sequence[int], decoding: Decod
 async def stream_tokens(
     server: Server, body: dict[str, Any], *, checkpoint: str, patient: bool = True
 ) -> AsyncGenerator[Token, None]:
-    """Stream a completion; closing the iterator closes the connection, which stops the work on the server."""
-    decoder = CompletionDecoder()
+    """Stream a completion; closing the iterator closes the connection, which stops the work on the server.
+
+    Raises EngineError, also for a server that goes on after the number of tokens it was asked for.
+    """
+    decoder, left = CompletionDecoder(), body["max_tokens"]
     with explained(checkpoint, server.url):
         async with server.open() as client:
             request = body | {"stream": True, "logprobs": 0}
@@ -148,6 +151,9 @@ async def stream_tokens(
                     raise WireError("it does not stream")
                 async for received in response.aiter_bytes():
                     for token in decoder.feed(received):
+                        if left == 0:
+                            raise WireError("it sent more tokens than it was asked for")
+                        left -= 1
                         yield token
                     if decoder.finished:
                         return

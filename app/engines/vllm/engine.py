@@ -208,7 +208,7 @@ class VllmEngine:
                 if last or broken >= MOST_BROKEN or isinstance(error, RefusedRequestError):
                     raise
             else:
-                self.pool.replicas.works(url, checkpoint.served_name)
+                # No proof that it streams: only a stream takes a server back.
                 return _Answer(views, url)
         raise AssertionError("there is always a candidate")
 

@@ -52,7 +52,7 @@ class Pool:
             raise EngineError(self.leaking[checkpoint.engine], remedy=remedy)
         if len(urls) > 1:
             self.look_again(checkpoint, urls)
-        return self.replicas.order(urls, checkpoint.served_name, lambda url: self.turns(url, kind).load)
+        return self.replicas.order(urls, checkpoint.served_name, lambda url: self.turns(url, kind).load, kind=kind)
 
     def look_again(self, checkpoint: Checkpoint, urls: Sequence[str]) -> None:
         """Have servers that were set aside and are due tried with one token, in the background."""

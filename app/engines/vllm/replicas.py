@@ -4,6 +4,7 @@ What is known is known to this process; another one finds out for itself with it
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ class Replicas:
         """Start with every server taken for working."""
         self._clock = clock
         self._aside: dict[tuple[str, str], Aside] = {}
-        self._turn = 0
+        self._turn: Counter[str] = Counter()
 
     def failed(self, url: str, why: str, *, model: str = "") -> None:
         """Set a server aside, or with a `model` only for that model; each failure in a row doubles the pause."""
@@ -59,10 +60,13 @@ class Replicas:
                     due.append(url)
         return due
 
-    def order(self, urls: Sequence[str], model: str, load: Callable[[str], int]) -> list[str]:
-        """Order servers for one request: working ones by load, equal ones in turn; then the others, next due first."""
-        self._turn += 1
-        turned = [urls[(place + self._turn) % len(urls)] for place in range(len(urls))]
+    def order(self, urls: Sequence[str], model: str, load: Callable[[str], int], *, kind: str = "") -> list[str]:
+        """Order servers for one request: working ones by load, equal ones in turn; then the others, next due first.
+
+        Each `kind` of work has turns of its own, or two kinds that alternate would each meet one server only.
+        """
+        self._turn[kind] += 1
+        turned = [urls[(place + self._turn[kind]) % len(urls)] for place in range(len(urls))]
         working = sorted((url for url in turned if self.aside(url, model) is None), key=load)
         others = [(aside.until, url) for url in turned if (aside := self.aside(url, model)) is not None]
         return [*working, *(url for _, url in sorted(others))]

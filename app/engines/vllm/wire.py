@@ -17,6 +17,9 @@ FLOOR = -9999.0
 # An event is one token with one log-probability; more than this is not vLLM.
 MAX_EVENT_BYTES = 1_000_000
 _MAX_WORDS = 300
+_MOST_IDS = 2**31
+# A probability of one may come out a little larger in half precision.
+_ROUNDING = 0.01
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 _PLACEHOLDER = "token_id:"
 
@@ -122,7 +125,7 @@ def _drawn(choice: dict[str, Any]) -> list[tuple[int, float]]:
         if ids is None:  # before 0.10.2 ids exist only as placeholder strings
             ids = [int(name.removeprefix(_PLACEHOLDER)) for name in logprobs.get("tokens", [])]
         values = [_logprob(value) for value in logprobs.get("token_logprobs", [])]
-        return [(int(token_id), value) for token_id, value in zip(ids, values, strict=True)]
+        return [(_id(token_id), value) for token_id, value in zip(ids, values, strict=True)]
     except (TypeError, ValueError, AttributeError) as error:
         raise WireError("it sent tokens without ids or log-probabilities") from error
 
@@ -130,15 +133,23 @@ def _drawn(choice: dict[str, Any]) -> list[tuple[int, float]]:
 def view(entry: dict[str, Any], token_id: int, k: int) -> PartialView:
     """Read one entry of `prompt_logprobs`; raises LookupError, TypeError or ValueError for another shape."""
     own = entry[str(token_id)]
-    pairs = [(int(name), _logprob(value["logprob"])) for name, value in entry.items()]
+    pairs = [(_id(int(name)), _logprob(value["logprob"])) for name, value in entry.items()]
     top = sorted((pair for pair in pairs if pair[1] > -math.inf), key=lambda pair: (-pair[1], pair[0]))
     return PartialView(logprob=_logprob(own["logprob"]), server_rank=int(own["rank"]), top=tuple(top[:k]))
+
+
+def _id(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST_IDS:
+        raise WireError("it sent token ids that no vocabulary has")
+    return value
 
 
 def _logprob(value: Any) -> float:
     number = float(value)
     if math.isnan(number):
         raise WireError("its model computes values that are not numbers")
+    if number > _ROUNDING:
+        raise WireError("it sent log-probabilities above zero")
     return -math.inf if number <= FLOOR else number
 
 
