@@ -60,8 +60,10 @@ from app.share import routes as share
 from app.studies import generation_routes as generation
 from app.studies import import_routes as study_files
 from app.studies import routes as studies
+from app.studies import scoring_routes as scoring
 from app.studies import setup_routes as setup
 from app.studies.generation_tasks import Generations
+from app.studies.scoring_work import Scorings
 from app.tuning_sets import routes as tuning_sets
 from app.tuning_sets.files import places_of
 from app.tuning_sets.queue import Imports
@@ -97,6 +99,7 @@ _ROUTERS = (
     setup.router,
     study_files.router,
     generation.router,
+    scoring.router,
     studies.router,
     desk.router,
     own_judging.router,
@@ -201,6 +204,8 @@ async def _begin_work(app: FastAPI) -> None:
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
     app.state.readers = Readers()
     app.state.generations = await run_in_threadpool(Generations, app.state.database)
+    app.state.scorings = Scorings(app.state.database, app.state.engines)
+    app.state.scorings.start()
     app.state.imports = await run_in_threadpool(Imports, app.state.database, places_of(settings), app.state.engines)
     app.state.borrowing = BorrowingJobs(app.state.database, app.state.indexes)
     app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
@@ -212,6 +217,7 @@ async def _end_work(app: FastAPI) -> None:
     app.state.probing.cancel()
     await app.state.live_runs.aclose()
     await app.state.generations.aclose()
+    await app.state.scorings.aclose()
     for work in (app.state.imports, app.state.borrowing, app.state.exports, app.state.findings):
         await run_in_threadpool(work.close)
 

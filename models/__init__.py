@@ -22,6 +22,7 @@ from models.lexicon import Lexicon
 from models.response import Origin, Response, Trace, TraceAggregate
 from models.result import StudyFindings
 from models.scored_file import FileState, ScoredFile, ScoredLine
+from models.scoring import ScoringRun, ScoringState, ScoringTask, TaskState
 from models.study import (
     Arm,
     Exclusion,
@@ -91,6 +92,9 @@ __all__ = [
     "Scope",
     "ScoredFile",
     "ScoredLine",
+    "ScoringRun",
+    "ScoringState",
+    "ScoringTask",
     "Severity",
     "Side",
     "Span",
@@ -98,6 +102,7 @@ __all__ = [
     "StudyEvent",
     "StudyFindings",
     "StudyState",
+    "TaskState",
     "ThrottleMoment",
     "Trace",
     "TraceAggregate",

@@ -153,6 +153,12 @@ ACCESS: dict[tuple[str, str], Access] = {
     ("POST", "/studies/{study_id}/generation/start"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/generation/retry"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/generation/stop"): Access.RESEARCHER,
+    ("GET", "/studies/{study_id}/scoring"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/scoring/start"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/scoring/pause"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/scoring/resume"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/scoring/cancel"): Access.RESEARCHER,
+    ("POST", "/studies/{study_id}/scoring/retry"): Access.RESEARCHER,
     # leaks
     ("GET", "/studies/{study_id}/leaks"): Access.RESEARCHER,
     ("POST", "/studies/{study_id}/leaks"): Access.RESEARCHER,

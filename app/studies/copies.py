@@ -20,6 +20,8 @@ from models import (
     Membership,
     Pair,
     ResponseFailure,
+    ScoringRun,
+    ScoringTask,
     Study,
     StudyEvent,
     StudyState,
@@ -84,7 +86,9 @@ def delete_draft(session: Session, study: Study, *, user_id: str, confirmed: boo
     session.add(
         StudyEvent(study_id=study.id, user_id=user_id, action="deleted", detail=f"The draft {study.slug} was deleted.")
     )
-    for owned in (Pair, LeakFlag, GenerationRun, Guideline, Invite, ComprehensionAttempt, Membership):
+    orders = select(ScoringRun.id).where(ScoringRun.study_id == study.id)
+    session.exec(delete(ScoringTask).where(col(ScoringTask.run_id).in_(orders)))
+    for owned in (Pair, LeakFlag, GenerationRun, ScoringRun, Guideline, Invite, ComprehensionAttempt, Membership):
         session.exec(delete(owned).where(col(owned.study_id) == study.id))
     for part in (Item, Arm):
         session.exec(delete(part).where(col(part.study_id) == study.id))

@@ -144,6 +144,13 @@ EXPECTED = {
     ("POST", "/studies/{study_id}/generation/start"): Expected(401, 403, 404, 409),
     ("POST", "/studies/{study_id}/generation/retry"): Expected(401, 403, 404, 409),
     ("POST", "/studies/{study_id}/generation/stop"): Expected(401, 403, 404, 303),
+    ("GET", "/studies/{study_id}/scoring"): Expected(SIGN_IN, 403, 404, 200),
+    ("POST", "/studies/{study_id}/scoring/start"): Expected(401, 403, 404, 303),
+    # There is no order to change.
+    ("POST", "/studies/{study_id}/scoring/pause"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/scoring/resume"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/scoring/cancel"): Expected(401, 403, 404, 409),
+    ("POST", "/studies/{study_id}/scoring/retry"): Expected(401, 403, 404, 409),
     ("GET", "/studies/{study_id}/exports/{export_id}"): Expected(SIGN_IN, 403, 404, 200),
     ("GET", "/studies/{study_id}/import"): Expected(SIGN_IN, 403, 404, 200),
     ("POST", "/studies/judgments"): Expected(401, 403, 422, 422),
