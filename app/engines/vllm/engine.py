@@ -289,7 +289,7 @@ class VllmEngine:
         aside = pool.replicas.aside(url, checkpoint.served_name) if checkpoint.replicas else None
         words = ""
         if aside is not None:
-            why = "" if isinstance(found, AppError) and found.message == aside.why else f" ({aside.why})"
+            why = "" if isinstance(found, AppError) else f" ({aside.why})"
             words = f"set aside{why}, tried again in {pool.replicas.seconds_left(aside):.0f} s"
         running, queued = pool.queued(url)
         return Seen(url, found, pool.leaking.get(url, ""), url in pool.isolated, words, running, queued)
