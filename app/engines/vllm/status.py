@@ -62,7 +62,7 @@ def _adapter(checkpoint: Checkpoint, seen: list[Seen]) -> AdapterState:
 def _replica(checkpoint: Checkpoint, seen: Seen) -> ReplicaStatus:
     ready, detail = _state(checkpoint, seen)
     if seen.aside:
-        ready, detail = False, f"{detail}; {seen.aside}"
+        ready, detail = False, f"{detail.removesuffix('.')}; {seen.aside}."
     if ready and seen.queued:
         detail = f"{detail}; {seen.queued} requests wait for {seen.running} under way"
     return ReplicaStatus(where=address(seen.url), ready=ready, detail=detail)
