@@ -137,7 +137,7 @@ def claim(session: Session, worker: str, *, most: int, now: datetime) -> list[Cl
         select(ScoringTask, ScoringRun.base_prompt)
         .join(ScoringRun, col(ScoringRun.id) == col(ScoringTask.run_id))
         .where(ScoringRun.state == ScoringState.RUNNING, col(ScoringTask.state).in_(_OPEN), due)
-        .order_by(col(ScoringRun.created_at), col(ScoringTask.attempts))
+        .order_by(col(ScoringRun.created_at))
         .limit(most)
         .with_for_update(skip_locked=True, of=ScoringTask)
     )
