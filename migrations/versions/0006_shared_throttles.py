@@ -4,8 +4,8 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-revision = '0005'
-down_revision = '0011'
+revision = '0006'
+down_revision = '0005'
 branch_labels = None
 depends_on = None
 
