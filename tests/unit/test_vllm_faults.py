@@ -272,6 +272,8 @@ def served(*, models, version="0.32.0"):
             "/version": {"version": version},
             "/v1/models": {"data": [{"id": name, "parent": parent} for name, parent in models.items()]},
         }
+        if request.url.path not in body:
+            return httpx2.Response(404)
         return httpx2.Response(200, json=body[request.url.path])
 
     return handler
