@@ -95,9 +95,10 @@ def test_a_whole_study_is_scored_in_the_background(researcher, database, draft, 
     assert "nothing to score" in answer.text
 
 
-def test_a_run_is_paused_resumed_and_cancelled(researcher, database, draft, scripted_engines, htmx):
+def test_a_run_is_paused_resumed_and_cancelled(app, researcher, database, draft, scripted_engines, htmx):
     script = scripted_engines.engine.scripts["sft"]
-    script.score_pause_s = 0.3
+    # One at a time and slowly, so that the pause comes long before the end.
+    app.state.scorings._at_once, script.score_pause_s = 1, 1.0
     post(researcher, draft, reader="sft", base_prompt="plain")
     until(lambda: tasks(database, state=TaskState.DONE), "the first trace")
     post(researcher, draft, "pause", headers=htmx)
