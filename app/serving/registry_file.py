@@ -32,7 +32,7 @@ def _entry(checkpoint: Checkpoint, urls: Sequence[str]) -> str:
         "model": checkpoint.model if checkpoint.adapter is None else None,
         "adapter": checkpoint.adapter,
         "revision": checkpoint.revision,
-        "engine": _engine(urls) or checkpoint.engine,
+        "engine": _engine(urls or checkpoint.servers) or checkpoint.engine,
         "served_name": checkpoint.name if urls else checkpoint.served_name,
         "template": checkpoint.template,
         "tuning_set": checkpoint.tuning_set,

@@ -193,6 +193,14 @@ def test_the_registry_names_the_servers_and_keeps_the_rest(checkpoints, tmp_path
     assert "model" not in lft
 
 
+def test_replicas_that_run_already_stay_listed(checkpoints, tmp_path):
+    ours = ("http://10.0.0.7:1/v1", "http://10.0.0.8:1/v1")
+    served = replace(checkpoints[0], engine=ours[0], replicas=ours)
+    write_registry(Registry(path=tmp_path / "in.toml", checkpoints={"base": served}), {}, tmp_path / "out.toml")
+    (base,) = tomllib.loads((tmp_path / "out.toml").read_text())["checkpoint"]
+    assert base["engine"] == list(ours)
+
+
 def test_several_servers_of_a_checkpoint_are_alike_and_listed(checkpoints, tmp_path):
     servers = planned(checkpoints, cores=(0, 1, 2), replicas={"base": 2})
     assert [(server.name, server.port) for server in servers] == [("base", 8101), ("base-2", 8102), ("sft", 8103)]
