@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from types import MappingProxyType
 
 import structlog
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from app import migrate
 from app.accounts import audit_routes as audit
@@ -139,7 +141,6 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         # A redirect to the other spelling would name the host that the request claims to have been sent to.
         redirect_slashes=False,
         lifespan=_lifespan,
-        dependencies=[Depends(refuse_unstorable), Depends(enforce)],
         middleware=[
             compression(),
             Middleware(HeadersMiddleware, https_only=settings.https_only),
@@ -164,10 +165,18 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
     app.state.limits = Limits()
     add_error_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for router in _ROUTERS:
-        app.include_router(router)
-    check_table(app.routes)
+    app.router.routes.extend(_routes())
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Put the routes of every feature behind what each of them needs; merged once for all apps of a process."""
+    behind = APIRouter(dependencies=[Depends(refuse_unstorable), Depends(enforce)])
+    for router in _ROUTERS:
+        behind.include_router(router)
+    check_table(behind.routes)
+    return behind.routes
 
 
 @asynccontextmanager

@@ -47,10 +47,12 @@ class Generations:
         if not self._tasks:
             return
         await run_in_threadpool(self._interrupt, list(self._tasks))
+        # Those that ended by themselves meanwhile are not among them.
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=SHUTDOWN_S)
+        if tasks:
+            await asyncio.wait(tasks, timeout=SHUTDOWN_S)
 
     def _interrupt(self, run_ids: list[str]) -> None:
         with writing(self._database) as session:

@@ -9,10 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.accounts.passwords import hash_password
-from app.cli import serve
 from app.db import writing
-from app.main import create_app
+from app.main import create_app, drain
 from app.settings import ROOT, Settings
+from app.workers.process import Server
 from tests.factories import PASSWORD, make_user
 
 PATHS = (
@@ -100,11 +100,10 @@ def test_the_subresources_of_a_page_are_our_own(https):
     assert all(address.startswith("/") for address in re.findall(r'(?:src|href)="([^"#]+)"', page))
 
 
-def test_the_server_does_not_say_what_it_is(settings, monkeypatch):
-    told = {}
-    monkeypatch.setattr(serve.uvicorn, "run", lambda _app, **options: told.update(options))
-    serve.run(settings, host="127.0.0.1", port=1)
-    assert told["server_header"] is False
+def test_the_server_does_not_say_what_it_is(app):
+    config = Server(app, drain).config
+    config.load()
+    assert "server" not in {name for name, _ in config.encoded_headers}
 
 
 def test_no_template_asks_for_what_the_policy_forbids():

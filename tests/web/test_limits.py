@@ -51,4 +51,4 @@ def test_many_people_at_one_address_share_more_but_not_without_end():
 def test_judging_and_looking_are_never_counted(annotator, app, study):
     for _ in range(5):
         annotator.get("/judge")
-    assert app.state.limits._by_client["call"]._moments == {}
+    assert app.state.limits._by_client["call"]._memory._moments == {}
