@@ -29,7 +29,7 @@ serve: install-local ## Serve what is configured
 
 ##@ Check
 # Beside one another where tests allow it. Browser tests run apart from those that open an event loop of their own.
-BESIDE := -n auto --maxprocesses 4 --dist worksteal
+BESIDE := -n $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 ))) --dist worksteal
 
 .PHONY: test
 test: check demo-data vllm chromium postgres ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
