@@ -85,6 +85,7 @@ from app.workers.place import WHOLE, Place
 log = structlog.get_logger(__name__)
 
 _SECONDS_PER_DAY = 86_400
+_BEFORE_ANY_ROUTE = (Depends(refuse_unstorable), Depends(enforce))
 _ROUTERS = (
     pages.router,
     accounts.router,
@@ -141,6 +142,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
         # A redirect to the other spelling would name the host that the request claims to have been sent to.
         redirect_slashes=False,
         lifespan=_lifespan,
+        dependencies=_BEFORE_ANY_ROUTE,
         middleware=[
             compression(),
             Middleware(HeadersMiddleware, https_only=settings.https_only),
@@ -172,7 +174,7 @@ def create_app(settings: Settings | None = None, *, engines: Engines | None = No
 @cache
 def _routes() -> list[BaseRoute]:
     """Put the routes of every feature behind what each of them needs; merged once for all apps of a process."""
-    behind = APIRouter(dependencies=[Depends(refuse_unstorable), Depends(enforce)])
+    behind = APIRouter(dependencies=_BEFORE_ANY_ROUTE)
     for router in _ROUTERS:
         behind.include_router(router)
     check_table(behind.routes)

@@ -91,7 +91,12 @@ class PostgresDatabases:
             execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
             return
         execute(url, _EMPTY)
-        execute(self.server, f"ALTER DATABASE {name} RENAME TO emptied{name}")
+        try:
+            execute(self.server, f"ALTER DATABASE {name} RENAME TO emptied{name}")
+        except psycopg.errors.ObjectInUse:
+            # Something of the test is at work still, and has connected again.
+            execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+            return
         self.emptied.append((f"emptied{name}", uses))
 
 

@@ -192,7 +192,7 @@ def _rated(asked: Asked, arms: dict[str, str], final: Any) -> Any:
     shown, key = Presentation, arms.get(asked.rated, "")
     sides = []
     for side, arm_id in (("left", shown.left_arm_id), ("right", shown.right_arm_id)):
-        value = final.ratings[(side, asked.dimension)].as_integer()
+        value = final.ratings[side][asked.dimension].as_integer()
         said = value.is_not(None) if asked.value is None else value == asked.value
         sides.append(and_(col(arm_id) == key, said))
     return or_(*sides)

@@ -73,7 +73,12 @@ class ServedApp:
 
 
 def _environment(data_dir: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNESHIFT_")}
+    # Where the run keeps its databases is said by the environment, unless it is in that folder.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "TUNESHIFT_DATABASE_URL" or not name.startswith("TUNESHIFT_")
+    }
     return kept | {"TUNESHIFT_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 

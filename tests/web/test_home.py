@@ -76,6 +76,7 @@ def test_missing_checkpoints_do_not_make_a_server_unready(settings, database):
     assert response.json()["parts"]["registry"]["ok"] is False
 
 
+@pytest.mark.sqlite
 def test_a_disk_that_is_nearly_full_is_not_ready(anonymous, monkeypatch):
     monkeypatch.setattr("app.web.readiness.MIN_FREE_BYTES", 2**60)
     response = anonymous.get("/readyz")

@@ -27,6 +27,7 @@ def tuneshift(settings, database, tmp_path):
     def run(*arguments):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TUNESHIFT_")}
         environment |= {"TUNESHIFT_DATA_DIR": str(settings.data_dir), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        environment["TUNESHIFT_DATABASE_URL"] = settings.resolved_database_url
         command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
