@@ -160,7 +160,7 @@ async def measure(size: Size, device: str, engine: LocalEngine, parameters: int)
             limit = streams * top.bytes_per_s / (passes * weight_bytes)
             emit(
                 bench="gpu stream", streams=streams, shifts_live=reference is not None, tokens_per_s=round(found, 2),
-                roofline_tokens_per_s=round(limit, 2), ratio=round(found / limit, 4), **about,
+                roofline_tokens_per_s=round(limit, 2), ratio=float(f"{found / limit:.4g}"), **about,
             )  # fmt: skip
     response = tuple(10 + n % 200 for n in range(size.scored_tokens))
     seconds, scores = [], None
@@ -171,7 +171,7 @@ async def measure(size: Size, device: str, engine: LocalEngine, parameters: int)
     found, limit = size.scored_tokens / min(seconds[1:]), top.flops / (2 * 2 * parameters)
     emit(
         bench="gpu score", tokens=size.scored_tokens, top_k=100, kl=scores.kl_kind, tokens_per_s=round(found, 2),
-        roofline_tokens_per_s=round(limit, 2), ratio=round(found / limit, 4),
+        roofline_tokens_per_s=round(limit, 2), ratio=float(f"{found / limit:.4g}"),
         mean_kl=sum(token.kl_tuned_base for token in scores.tokens) / len(scores.tokens), **about,
     )  # fmt: skip
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else None
