@@ -28,14 +28,17 @@ serve: install-local ## Serve what is configured
 	@$(BIN)/tuneshift serve --host $(HOST) --port $(PORT) $(ARGS)
 
 ##@ Check
-# Beside one another where tests allow it. Browser tests run apart from those that open an event loop of their own.
-BESIDE := -n $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 ))) --dist worksteal
+# Beside one another where tests allow it: one more than there are cores, for many wait; a browser keeps a core busy by
+# itself. Browser tests run apart from those that open an event loop of their own.
+CORES := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) : 4 )))
+BESIDE := -n $(shell echo $$(( $(CORES) + 1 ))) --dist worksteal
+BROWSERS := -n $(CORES) --dist worksteal
 
 .PHONY: test
 test: check demo-data vllm chromium postgres ## Everything: lint, types, structure, then every test on real weights, vLLM and Chromium
 	@$(BIN)/python -m pytest $(BESIDE) tests/unit tests/web $(ARGS)
 	@$(BIN)/python -m pytest $(BESIDE) --database postgres tests/unit tests/web $(ARGS)
-	@$(BIN)/python -m pytest $(BESIDE) -m 'not alone' tests/browser $(ARGS)
+	@$(BIN)/python -m pytest $(BROWSERS) -m 'not alone' tests/browser $(ARGS)
 	@$(BIN)/python -m pytest -m alone tests/engine tests/browser $(ARGS)
 
 .PHONY: check

@@ -231,9 +231,10 @@ def test_alternatives_are_buttons_that_go_on(page: Page) -> None:
     expect(form.get_by_role("checkbox", checked=True)).to_have_count(2)
     expect(form.get_by_role("button", name="Continue from a, id 97")).to_be_visible()
     form.get_by_role("button", name="Continue from a, id 97").focus()
-    with page.expect_request("**/fork") as sent:
+    with page.expect_response("**/fork") as answered:
         page.keyboard.press("Enter")
-    assert sent.value.post_data == "token_id=97&index=4&max_tokens=100&checkpoints=lft&checkpoints=base"
+    assert answered.value.request.post_data == "token_id=97&index=4&max_tokens=100&checkpoints=lft&checkpoints=base"
+    page.wait_for_load_state("load")
 
 
 def test_measures_that_cannot_be_loaded_leave_the_classes_and_a_way_back(page_for, alice, link, server, axe) -> None:
