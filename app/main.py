@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
@@ -196,20 +196,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if given is None:
         app.state.engines, app.state.registry_problem = await run_in_threadpool(_open_engines, settings)
     app.state.indexes = Indexes(settings.data_dir / "provenance", app.state.database)
-    if app.state.place.has_models:
-        await _begin_work(app)
+    # Kept apart from the app, which tests may start twice at once: whoever begins work ends that work and no other.
+    opened = app.state.database, app.state.indexes, app.state.engines
+    work = await _begin_work(app) if app.state.place.has_models else None
     try:
         yield
     finally:
-        if app.state.place.has_models:
-            await _end_work(app)
-        await run_in_threadpool(app.state.indexes.close)
+        database, indexes, engines = opened
+        if work is not None:
+            await _end_work(work)
+        await run_in_threadpool(indexes.close)
         if given is None:
-            await app.state.engines.aclose()
-        app.state.database.dispose()
+            await engines.aclose()
+        database.dispose()
 
 
-async def _begin_work(app: FastAPI) -> None:
+async def _begin_work(app: FastAPI) -> SimpleNamespace:
     """Start what belongs to one process alone; what an earlier one left unfinished is marked, so no other may do it."""
     settings: Settings = app.state.settings
     app.state.live_runs = await run_in_threadpool(LiveRuns, app.state.database)
@@ -222,15 +224,16 @@ async def _begin_work(app: FastAPI) -> None:
     app.state.exports = Exports(app.state.database, settings.data_dir / "exports")
     app.state.findings = FindingJobs(app.state.database)
     app.state.probing = asyncio.create_task(_probe_adapters(app.state.engines))
+    names = ("probing", "live_runs", "generations", "scorings", "imports", "borrowing", "exports", "findings")
+    return SimpleNamespace(**{name: getattr(app.state, name) for name in names})
 
 
-async def _end_work(app: FastAPI) -> None:
-    app.state.probing.cancel()
-    await app.state.live_runs.aclose()
-    await app.state.generations.aclose()
-    await app.state.scorings.aclose()
-    for work in (app.state.imports, app.state.borrowing, app.state.exports, app.state.findings):
-        await run_in_threadpool(work.close)
+async def _end_work(work: SimpleNamespace) -> None:
+    work.probing.cancel()
+    for tasks in (work.live_runs, work.generations, work.scorings):
+        await tasks.aclose()
+    for jobs in (work.imports, work.borrowing, work.exports, work.findings):
+        await run_in_threadpool(jobs.close)
 
 
 async def drain(app: FastAPI) -> None:

@@ -105,6 +105,7 @@ def test_a_drag_marks_whole_words_beyond_an_emoji_and_alt_marks_exactly(judging,
     drag(page, "right", "ves o")
     expect(page.locator("#span-quote")).to_have_text("gives off")
     page.get_by_role("button", name="Mark it").click()
+    expect(page.locator("#span-quote")).to_be_hidden()
     drag(page, "right", "ast", after="Louis P", alt=True)
     expect(page.locator("#span-quote")).to_have_text("ast")
     page.get_by_label("major: misleads").check()

@@ -46,8 +46,11 @@ def test_a_set_is_imported_searched_and_read_by_keyboard(page_for, axe, alice, f
     expect(page.locator(".set-item")).to_have_count(50)
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile(r"\?from=50$"))
+    # Keys are heard once the page's scripts have run.
+    page.wait_for_load_state("load")
     page.keyboard.press("ArrowLeft")
     expect(page).to_have_url(re.compile(r"\?from=0$"))
+    page.wait_for_load_state("load")
 
     page.keyboard.press("/")
     expect(page.get_by_label("Search instructions and answers")).to_be_focused()
@@ -62,8 +65,10 @@ def test_a_set_is_imported_searched_and_read_by_keyboard(page_for, axe, alice, f
     expect(page.get_by_role("heading", name="Instance r-12", exact=True)).to_be_visible()
     axe(page)
     picture(page, "tuning-instance")
+    page.wait_for_load_state("load")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Instance r-13", exact=True)).to_be_visible()
+    page.wait_for_load_state("load")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Instance r-12", exact=True)).to_be_visible()
     for _ in range(3):
