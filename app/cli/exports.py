@@ -12,9 +12,7 @@ from app.cli.common import opened_database, output_file
 from app.db import snapshot
 from app.demo.progress import Report, bars
 from app.errors import InvalidInputError
-from app.results.bundle import write_bundle
 from app.results.export import COLUMNS, FILES, FORMATS, TABLES
-from app.results.files import write_parquet
 from app.results.queries import iter_table
 from app.settings import Settings
 from app.studies.queries import get_study
@@ -74,6 +72,8 @@ def _folder_of(out: str) -> Path:
 
 
 def _write_zip(session: Session, study: Study, out: str, *, external_ids: bool) -> None:
+    from app.results.bundle import write_bundle  # noqa: PLC0415  a table alone needs none of the statistics
+
     if out == "-":
         raise InvalidInputError("A zip is not written to standard output.", remedy="Name a file, or a --table.")
     with bars() as progress:
@@ -88,6 +88,8 @@ def _write_zip(session: Session, study: Study, out: str, *, external_ids: bool) 
 
 
 def _write_parquet(session: Session, study: Study, file: str, out: str, *, external_ids: bool) -> None:
+    from app.results.files import write_parquet  # noqa: PLC0415  other formats need no Parquet
+
     table = FILES[file]
     if out != "-":
         path = _folder_of(out)
