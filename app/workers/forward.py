@@ -27,6 +27,8 @@ _NOT_PASSED = frozenset(
 )
 _NOT_BACK = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server"})
 
+_DYING_S = 0.25
+
 _log = structlog.get_logger(__name__)
 
 
@@ -82,7 +84,7 @@ class ForwardMiddleware:
                 task.cancel()
             await asyncio.gather(passing, leaving, return_exceptions=True)
 
-    async def _pass(self, asked: "_Asked", send: Send) -> None:
+    async def _pass(self, asked: "_Asked", send: Send, *, again: bool = False) -> None:
         begun = False
         try:
             async with self.client.stream(
@@ -93,11 +95,16 @@ class ForwardMiddleware:
         except TimeoutError:
             await self._refuse(asked, send, TooSlowError())
         except httpx2.TransportError as error:
-            _log.warning("the process with the models did not answer", reason=type(error).__name__)
+            _log.warning("the process with the models did not answer", reason=type(error).__name__, again=again)
             if begun:
                 # Only breaking it off tells the client that it is incomplete.
                 raise
-            await self._refuse(asked, send, ModelsGoneError())
+            if again or not asked.changes_nothing:
+                await self._refuse(asked, send, ModelsGoneError())
+                return
+            # A process that is dying holds its connections a while after it was killed; the next one answers.
+            await asyncio.sleep(_DYING_S)
+            await self._pass(asked, send, again=True)
 
     async def _refuse(self, asked: "_Asked", send: Send, error: AppError) -> None:
         request = Request(asked.scope)
@@ -123,6 +130,11 @@ class _Asked:
         self._has_body = "transfer-encoding" in sent or sent.get("content-length", "0") != "0"
         if not self._has_body:
             self._read.set()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it may be asked twice, whatever came of the first time."""
+        return self.scope["method"] in {"GET", "HEAD"} and not self._has_body
 
     @property
     def url(self) -> httpx2.URL:

@@ -161,6 +161,11 @@ def counted(client):
 
 def test_metrics_are_those_of_all_processes_and_survive_the_death_of_one(server, settings, owner):
     saved = ("tuneshift_requests_total", ("method", "GET"), ("route", "/login"), ("status", "200"))
+    with asking(server, settings, owner) as researcher:
+        comparison = start(researcher)
+        with researcher.stream("GET", f"/compare/{comparison}/stream") as answer:
+            next(event for _, event, _ in events(answer.iter_lines()) if event == "tokens-0")
+        researcher.post(f"/compare/{comparison}/stop")
     with asking(server, settings) as client:
         before = counted(client).get(saved, 0)
         for number in (1, 2):
@@ -176,7 +181,7 @@ def test_metrics_are_those_of_all_processes_and_survive_the_death_of_one(server,
         assert now[saved] == before + 2
         assert now["tuneshift_processes_replaced_total",] == replaced + 1
         assert now["tuneshift_tokens_total", ("engine", "local")] > 0
-        assert now["tuneshift_streams_open",] == 0
+        eventually(lambda: counted(client)["tuneshift_streams_open",] == 0, "a stream is counted that has ended")
         assert now["tuneshift_answers_waiting", ("engine", "local")] == 0
 
 
