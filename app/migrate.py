@@ -1,5 +1,6 @@
 """Bring a database to the newest schema, say where it stands, and copy it while it is in use."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -64,15 +65,25 @@ def _ordered_by_language(connection: Connection) -> dict[str, list[tuple[str, st
 def is_current(engine: Engine) -> bool:
     """Tell whether the database has every migration."""
     with engine.connect() as connection:
-        applied = MigrationContext.configure(connection).get_current_heads()
-        return set(applied) == set(ScriptDirectory.from_config(config(connection)).get_heads())
+        return set(MigrationContext.configure(connection).get_current_heads()) == _newest()
+
+
+@cache
+def _newest() -> frozenset[str]:
+    """Read which migrations are the last; they do not change under a running program."""
+    return frozenset(ScriptDirectory.from_config(_files()).get_heads())
 
 
 def config(connection: Connection) -> Config:
     """Build Alembic's configuration around an open connection."""
+    result = _files()
+    result.attributes["connection"] = connection
+    return result
+
+
+def _files() -> Config:
     result = Config()
     result.set_main_option("script_location", str(ROOT / "migrations"))
-    result.attributes["connection"] = connection
     return result
 
 
