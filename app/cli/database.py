@@ -15,6 +15,7 @@ from app.database.digest import Digest
 from app.database.move import move as move_rows
 from app.database.restore import restore as restore_from
 from app.database.soundness import counts_of
+from app.database.study_move import move_study
 from app.db import connect
 from app.settings import Settings
 from models.base import now
@@ -66,13 +67,42 @@ def check() -> None:
 @group.command()
 def move(
     source: Annotated[str, typer.Option("--from", metavar="URL", help="The database to read, left as it is.")],
-    target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database of either kind.")],
+    target: Annotated[
+        str, typer.Option("--to", metavar="URL", help="A database of either kind; empty, but for a --study.")
+    ],
+    study: Annotated[
+        str, typer.Option(metavar="STUDY", help="Only this study, by its short name; the other may hold others.")
+    ] = "",
 ) -> None:
-    """Copy every row from one database to another, SQLite or PostgreSQL: all of them, or none."""
+    """Copy every row, or one study, from one database to another, SQLite or PostgreSQL: all of it, or nothing."""
+    if study:
+        _move_one(source, target, study)
+        return
     with _opened(source) as old, _opened(target) as new, console.status("") as status:
         moved = move_rows(old, new, report=lambda table, rows: status.update(f"{table}: {rows:,} rows"))
     console.print(_moved(moved))
     console.print(f"Moved {sum(one.rows for one in moved.values()):,} rows; each table was read back and is the same.")
+
+
+def _move_one(source: str, target: str, study: str) -> None:
+    with _opened(source) as old, _opened(target) as new, console.status("") as status:
+        moved = move_study(
+            old, new, study, now=now(), report=lambda table, rows: status.update(f"{table}: {rows:,} rows")
+        )
+    if moved.was_there:
+        console.print(f"The study {moved.slug} is there already, and every row of it is the same; nothing was done.")
+        return
+    console.print(_moved({name: one.digest for name, one in moved.tables.items()}))
+    rows = sum(one.digest.rows for one in moved.tables.values())
+    new_rows = sum(one.new for one in moved.tables.values())
+    console.print(f"Moved the study {moved.slug}: {rows:,} rows, {new_rows:,} of them new there; each was read back.")
+    console.print(
+        f"{moved.arrived} people arrived; {moved.known} people were known there, and stay who they are there."
+    )
+    console.print(f"It is {moved.state} in both databases: go on in one of them alone.")
+    console.print("No file has to be copied: indexes of tuning sets and exports are made anew from the rows.")
+    if moved.checkpoints:
+        console.print(f"Its arms name these checkpoints of the registry: {', '.join(moved.checkpoints)}", markup=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, LargeBinary, Table, Text, cast, select, type_coerce
+from sqlalchemy import JSON, ColumnElement, Connection, LargeBinary, Select, Table, Text, cast, select, type_coerce
 
 _MODULUS = 2**256
 # Traces are large: few of them at a time.
@@ -27,7 +27,7 @@ class Digest:
 
     def add(self, row: Sequence[Any]) -> None:
         """Count one more row; its values are as `read_rows` gives them."""
-        text = json.dumps([_plain(value) for value in row], ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps([plain(value) for value in row], ensure_ascii=False, separators=(",", ":"))
         self.rows += 1
         self.total = (
             self.total + int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
@@ -39,20 +39,37 @@ class Digest:
         return f"{self.total:064x}"
 
 
-def digest_of(connection: Connection, table: Table, names: Collection[str] = ()) -> Digest:
-    """Read a whole table, or the columns that are named, and return its digest."""
+def digest_of(
+    connection: Connection, table: Table, names: Collection[str] = (), *, only: ColumnElement[bool] | None = None
+) -> Digest:
+    """Read a whole table, or the columns that are named, or some rows `only`, and return its digest."""
     found = Digest()
-    for rows in read_rows(connection, table, names):
+    for rows in read_rows(connection, table, names, only=only):
         for row in rows:
             found.add(row)
     return found
 
 
-def read_rows(connection: Connection, table: Table, names: Collection[str] = ()) -> Iterator[Sequence[Sequence[Any]]]:
-    """Read a table, or the columns that are named, in batches and in no order; JSON is the text that is stored."""
+def read_rows(
+    connection: Connection,
+    table: Table,
+    names: Collection[str] = (),
+    *,
+    only: ColumnElement[bool] | None = None,
+    depths: Select[tuple[str, int]] | None = None,
+) -> Iterator[Sequence[Sequence[Any]]]:
+    """Read a table, or the columns that are named, in batches; JSON is the text that is stored.
+
+    Rows come in no order, but where `depths` says how deep an id lies: the deepest first.
+    """
     sqlite = connection.dialect.name == "sqlite"
     columns = [column for column in table.columns if not names or column.name in names]
     query = select(*(_stored(column, sqlite=sqlite) for column in columns))
+    if only is not None:
+        query = query.where(only)
+    if depths is not None:
+        lies = depths.subquery()
+        query = query.select_from(table).join(lies, lies.c.id == table.c.id).order_by(lies.c.depth.desc())
     large = any(isinstance(column.type, LargeBinary) for column in columns)
     yield from connection.execute(query, execution_options={"yield_per": _LARGE_ROWS if large else _ROWS}).partitions()
 
@@ -63,7 +80,8 @@ def _stored(column: ColumnElement[Any], *, sqlite: bool) -> ColumnElement[Any]:
     return type_coerce(column, Text) if sqlite else cast(column, Text)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Write a value of a row as JSON can hold it; the same value, the same writing on both kinds of database."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else value

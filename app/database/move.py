@@ -52,7 +52,7 @@ def _refuse_rows(copy: Connection) -> None:
 
 
 def _copy(origin: Connection, copy: Connection, table: Table, report: Report) -> Digest:
-    seen, statement = Digest(), _insertion(table, sqlite=copy.dialect.name == "sqlite")
+    seen, statement = Digest(), insertion(table, sqlite=copy.dialect.name == "sqlite")
     names = [column.name for column in table.columns]
     for rows in read_rows(origin, table):
         for row in rows:
@@ -67,8 +67,8 @@ def _copy(origin: Connection, copy: Connection, table: Table, report: Report) ->
     return seen
 
 
-def _insertion(table: Table, *, sqlite: bool) -> Insert:
-    """Build an INSERT that takes JSON as the text it is stored as."""
+def insertion(table: Table, *, sqlite: bool) -> Insert:
+    """Build an INSERT that takes JSON as the text it is stored as, as `read_rows` gives it."""
     values: dict[str, Any] = {}
     for column in table.columns:
         if isinstance(column.type, JSON):
