@@ -71,11 +71,11 @@ def move(
         str, typer.Option("--to", metavar="URL", help="A database of either kind; empty, but for a --study.")
     ],
     study: Annotated[
-        str, typer.Option(metavar="STUDY", help="Only this study, by its short name; the other may hold others.")
-    ] = "",
+        str | None, typer.Option(metavar="STUDY", help="Only this study, by its short name; the other may hold others.")
+    ] = None,
 ) -> None:
     """Copy every row, or one study, from one database to another, SQLite or PostgreSQL: all of it, or nothing."""
-    if study:
+    if study is not None:
         _move_one(source, target, study)
         return
     with _opened(source) as old, _opened(target) as new, console.status("") as status:

@@ -84,7 +84,8 @@ def _refuse_rise(row: Mapping[str, Any], there: Mapping[str, Any] | None) -> Non
     if there is None:
         raise ConfigurationError(
             f"{here} has no account in the database to move to, and a study brings no rights along.",
-            remedy=f"Add them there first: tuneshift user add {row['email']} --role researcher",
+            remedy="Add them there first, with TUNESHIFT_DATABASE_URL set to its address: "
+            f"tuneshift user add {row['email']} --role researcher",
         )
     raise ConfigurationError(
         f"{here} is an annotator in the database to move to, and a study brings no rights along.",

@@ -1,5 +1,14 @@
-"""One study, moved from one kind of database into another that holds other studies, is the same study there."""
+"""One study, moved from one kind of database into another that holds other studies, is the same study there.
 
+What is tried against it, each in a test of its own: a table that nobody thought of; moving twice, at once, and after
+one of the two went on; an annotator who would come to run studies, by role, address, invitation or session; somebody
+else's id, and somebody who was removed; shared rows that were changed there; names, files and readings that are
+taken; values that the other kind cannot hold; writers meanwhile; work under way; no study, no database, one database,
+an old one.
+"""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -7,6 +16,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel, select
 from typer.testing import CliRunner
 
+from app import migrate
 from app.cli import cli, exit_code
 from app.database.study_move import move_study
 from app.database.study_parts import PARTS, Part, moved_tables, references
@@ -31,8 +41,10 @@ from models import (
     User,
 )
 from models.base import now
-from tests.factories import add, make_tuning_set, make_user
+from tests.factories import add, fill_study, make_member, make_study, make_tuning_set, make_user
+from tests.simulation.desks import Clock, Functions
 from tests.web.bundle_help import bundle
+from tests.web.judging_help import an_answer
 from tests.web.move_help import contents, known_there, lone_study, of_study, rows_in, the_study, whole_study
 
 KINDS = pytest.mark.parametrize(("kind", "other"), [("sqlite", "postgres"), ("postgres", "sqlite")])
@@ -75,6 +87,7 @@ def test_a_study_arrives_whole_beside_others_and_comes_back_the_same(fresh, kind
         assert len(came) == {"auditevent": 1, "user": moved.arrived}.get(
             name, moved.tables[name].new if name in moved.tables else 0
         )
+    assert migrate.check(new) == []
     assert exports(new) == exports(old)
     archives = []
     for number, database in enumerate((old, new)):
@@ -102,10 +115,22 @@ def refused(old, new, words, study="everything", *, moment=None):
         assert word in str(caught.value)
 
 
-def pair_of(fresh):
+@pytest.fixture(scope="module")
+def whole(both_databases, tmp_path_factory):
+    """The file of a database with a whole study, to be copied."""
+    database = connect(both_databases["sqlite"].create(tmp_path_factory.mktemp("whole")))
+    whole_study(database)
+    with database.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.dispose()
+    return database.url.database
+
+
+@pytest.fixture
+def pair(fresh, whole):
     """A database with a whole study, and another where its owner is known and another study is."""
     old, new = fresh("sqlite"), fresh("sqlite")
-    whole_study(old)
+    shutil.copy(whole, old.url.database)
     lone_study(new, slug="pots", email="potter@example.org")
     known_there(new, id=owner_of(old))
     return old, new
@@ -125,8 +150,8 @@ def one(database, query):
         return connection.execute(text(query)).first()
 
 
-def test_moving_it_again_does_nothing_and_is_refused_once_one_of_the_two_went_on(fresh):
-    old, new = pair_of(fresh)
+def test_moving_it_again_does_nothing_and_is_refused_once_one_of_the_two_went_on(pair):
+    old, new = pair
     assert not move_study(old, new, "everything", now=now()).was_there
     before = contents(new)
     assert move_study(old, new, "everything", now=now()).was_there
@@ -138,8 +163,8 @@ def test_moving_it_again_does_nothing_and_is_refused_once_one_of_the_two_went_on
     refused(old, new, ("already and is not the same", "study", "column name"))
 
 
-def test_a_study_that_went_on_there_is_not_mixed_with_what_is_here(fresh):
-    old, new = pair_of(fresh)
+def test_a_study_that_went_on_there_is_not_mixed_with_what_is_here(pair):
+    old, new = pair
     move_study(old, new, "everything", now=now())
     with writing(new) as session:
         # Who looks at results is written down, and no reason to say that the study is another.
@@ -153,9 +178,9 @@ def test_a_study_that_went_on_there_is_not_mixed_with_what_is_here(fresh):
     refused(old, new, f"item {late.id} is not in the database to move to")
 
 
-def test_who_is_known_there_by_address_keeps_name_password_and_role(fresh):
+def test_who_is_known_there_by_address_keeps_name_password_and_role(fresh, whole):
     old, new = fresh("sqlite"), fresh("sqlite")
-    whole_study(old)
+    shutil.copy(whole, old.url.database)
     with writing(old) as session:
         judge = session.exec(select(User).where(User.password_hash == "theirs")).one()
         by = the_study(session).created_by
@@ -185,8 +210,8 @@ def test_who_is_known_there_by_address_keeps_name_password_and_role(fresh):
         assert said == here[table]
 
 
-def test_nobody_gains_a_right_or_a_session_by_moving(fresh):
-    old, new = pair_of(fresh)
+def test_nobody_gains_a_right_or_a_session_by_moving(pair):
+    old, new = pair
     move_study(old, new, "everything", now=now())
     with writing(old) as session:
         here = {user.email: user for user in session.exec(select(User))}
@@ -209,16 +234,16 @@ def test_nobody_gains_a_right_or_a_session_by_moving(fresh):
     assert detail.startswith("everything, ")
 
 
-def test_who_runs_studies_has_to_be_let_in_there_first(fresh):
+def test_who_runs_studies_has_to_be_let_in_there_first(fresh, whole):
     old, new = fresh("sqlite"), fresh("sqlite")
-    whole_study(old)
+    shutil.copy(whole, old.url.database)
     refused(old, new, ("owner@example.org (owner", "has no account", "tuneshift user add owner@example.org"))
     known_there(new, role=Role.ANNOTATOR)
     refused(old, new, ("owner@example.org", "is an annotator in the database to move to", "invitation"))
 
 
-def test_a_person_who_is_somebody_else_there_is_refused_and_named(fresh):
-    old, new = pair_of(fresh)
+def test_a_person_who_is_somebody_else_there_is_refused_and_named(pair):
+    old, new = pair
     judge = one(old, "SELECT id, email FROM \"user\" WHERE role = 'annotator'")
     with writing(new) as session:
         make_user(session, id=judge.id, email="x@example.org")
@@ -228,8 +253,8 @@ def test_a_person_who_is_somebody_else_there_is_refused_and_named(fresh):
     refused(old, new, (f"user {judge.id}: the column email", "removed"))
 
 
-def test_responses_that_two_studies_share_are_there_once(fresh):
-    old, new = pair_of(fresh)
+def test_responses_that_two_studies_share_are_there_once(pair):
+    old, new = pair
     with writing(old) as session:
         study = the_study(session)
         copy = duplicate(session, study, user_id=study.created_by)
@@ -247,8 +272,8 @@ SHARED = ("response", "text_sha256"), ("trace", "dtype"), ("tuningset", "filenam
 
 
 @pytest.mark.parametrize(("table", "column"), SHARED)
-def test_a_shared_row_that_is_another_there_is_named_by_table_id_and_column(fresh, table, column):
-    old, new = pair_of(fresh)
+def test_a_shared_row_that_is_another_there_is_named_by_table_id_and_column(pair, table, column):
+    old, new = pair
     with writing(old) as session:
         study = the_study(session)
         copy = duplicate(session, study, user_id=study.created_by)
@@ -263,8 +288,57 @@ def test_a_shared_row_that_is_another_there_is_named_by_table_id_and_column(fres
     refused(old, new, (f"{table} {row[1]}", f"column {column}"), copy.id)
 
 
-def test_what_the_other_database_measured_itself_stands(fresh):
-    old, new = pair_of(fresh)
+def test_a_response_that_was_read_there_by_the_same_checkpoint_is_named(pair):
+    old, new = pair
+    with writing(old) as session:
+        study = the_study(session)
+        copy = duplicate(session, study, user_id=study.created_by)
+    move_study(old, new, "everything", now=now())
+    trace = one(old, "SELECT id FROM trace WHERE id NOT IN (SELECT trace_id FROM traceaggregate)")[0]
+    change(new, "UPDATE trace SET id = 'read-there' WHERE id = :id", id=trace)
+    there = "trace read-there of the database to move to has the same response_id, checkpoint, reference, base_prompt"
+    refused(old, new, f"trace {trace}: {there}", copy.id)
+
+
+@KINDS
+def test_people_go_on_there_with_the_item_they_had_in_hand(fresh, kind, other):
+    old, new = fresh(kind), fresh(other)
+    with writing(old) as session:
+        owner = make_user(session, email="owner@example.org", role=Role.OWNER)
+        study, person = make_study(session, owner=owner, overlap=1), make_user(session)
+        fill_study(session, study)
+        make_member(session, study=study, user=person)
+    known_there(new)
+    here, there = (Functions(one.url.render_as_string(hide_password=False), Clock(now())) for one in (old, new))
+    first = here.claim(study.id, person.id)
+    status, saved = here.save(person.id, first, "submit", an_answer())
+    assert status == 200
+    # The one in hand, begun with a draft, is the one they find there.
+    assert here.save(person.id, saved["next"], "draft", an_answer())[0] == 200
+    change(old, "UPDATE study SET state = 'paused'")
+    move_study(old, new, "kettles", now=now())
+    change(new, "UPDATE study SET state = 'open'")
+    assert there.claim(study.id, person.id) == saved["next"]
+    status, saved = there.save(person.id, saved["next"], "submit", an_answer(base_revision=1))
+    assert status == 200
+    assert there.save(person.id, saved["next"], "submit", an_answer())[0] == 200
+    assert there.claim(study.id, person.id) is None
+    assert one(new, "SELECT count(*) FROM presentation WHERE state = 'submitted'")[0] == 3
+    assert one(old, "SELECT count(*) FROM presentation WHERE state = 'submitted'")[0] == 1
+    here.close()
+    there.close()
+
+
+def test_two_who_move_it_at_once_move_it_once(pair):
+    old, new = pair
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(move_study, old, new, "everything", now=now()) for _ in range(2)]
+        assert sorted(one.result().was_there for one in both) == [False, True]
+    assert len(rows_in(new, "auditevent")) == 1
+
+
+def test_what_the_other_database_measured_itself_stands(pair):
+    old, new = pair
     with writing(old) as session:
         study = the_study(session)
         copy = duplicate(session, study, user_id=study.created_by)
@@ -279,8 +353,8 @@ def test_what_the_other_database_measured_itself_stands(fresh):
     )
 
 
-def test_a_name_or_a_file_that_is_taken_there_is_said(fresh):
-    old, new = pair_of(fresh)
+def test_a_name_or_a_file_that_is_taken_there_is_said(pair):
+    old, new = pair
     change(new, "UPDATE study SET slug = 'everything'")
     taken = one(new, "SELECT id FROM study")[0]
     refused(old, new, ("study ", f"study {taken} of the database to move to has the same slug"))
@@ -293,16 +367,16 @@ def test_a_name_or_a_file_that_is_taken_there_is_said(fresh):
     refused(old, new, f"tuningset {other.id} of the database to move to has the same sha256")
 
 
-def test_a_value_that_has_no_place_there_moves_nothing(fresh):
+def test_a_value_that_has_no_place_there_moves_nothing(fresh, whole):
     old, new = fresh("sqlite"), fresh("postgres")
-    whole_study(old)
+    shutil.copy(whole, old.url.database)
     known_there(new)
     change(old, "UPDATE exitanswer SET comment = 'a' || char(0) || 'b'")
     refused(old, new, ("A row of exitanswer has no place", "NUL"))
 
 
-def test_it_is_of_one_moment_whoever_writes_meanwhile(fresh):
-    old, new = pair_of(fresh)
+def test_it_is_of_one_moment_whoever_writes_meanwhile(pair):
+    old, new = pair
     before = exports(old)
 
     def writes_meanwhile(table, _rows):
@@ -322,8 +396,8 @@ def _at_work(session, study, moment):
 
 
 @pytest.mark.parametrize(("kind", "words"), [("generating", "are being generated"), ("scoring", "are being scored")])
-def test_a_study_at_work_is_refused_until_the_work_has_ended(fresh, kind, words):
-    old, new = pair_of(fresh)
+def test_a_study_at_work_is_refused_until_the_work_has_ended(pair, kind, words):
+    old, new = pair
     moment = now()
     with writing(old) as session:
         run = add(session, _at_work(session, the_study(session), moment)[kind])
@@ -340,8 +414,8 @@ def test_a_study_at_work_is_refused_until_the_work_has_ended(fresh, kind, words)
     assert not move_study(old, new, "everything", now=moment + timedelta(seconds=61)).was_there
 
 
-def test_an_open_study_and_a_half_imported_set_are_refused(fresh):
-    old, new = pair_of(fresh)
+def test_an_open_study_and_a_half_imported_set_are_refused(pair):
+    old, new = pair
     change(old, "UPDATE study SET state = 'open'")
     refused(old, new, ("everything is open", "Pause or close it"))
     change(old, "UPDATE study SET state = 'paused'")
@@ -349,8 +423,8 @@ def test_an_open_study_and_a_half_imported_set_are_refused(fresh):
     refused(old, new, "Kettle facts is being imported")
 
 
-def test_databases_that_cannot_be_used_and_studies_that_are_not_there_are_said(fresh, tmp_path):
-    old, new = pair_of(fresh)
+def test_databases_that_cannot_be_used_and_studies_that_are_not_there_are_said(pair, tmp_path):
+    old, new = pair
     refused(old, new, ("no study 'nothing'", "everything"), "nothing")
     refused(old, old, "is the one to move to")
     absent = tmp_path / "absent" / "tuneshift.db"
@@ -375,8 +449,8 @@ def test_one_postgres_by_two_addresses_is_one_database(fresh):
     other.dispose()
 
 
-def test_the_command_moves_says_what_came_and_what_is_left_to_do(fresh):
-    old, new = pair_of(fresh)
+def test_the_command_moves_says_what_came_and_what_is_left_to_do(pair):
+    old, new = pair
     options = ["db", "move", "--from", str(old.url), "--to", str(new.url), "--study", "everything"]
     done = CliRunner().invoke(cli, options)
     assert done.exit_code == 0, done.output
@@ -393,6 +467,8 @@ def test_the_command_moves_says_what_came_and_what_is_left_to_do(fresh):
     again = CliRunner().invoke(cli, options)
     assert again.exit_code == 0
     assert "is there already" in again.output
-    unknown = CliRunner().invoke(cli, [*options[:-1], "unknown"])
-    assert isinstance(unknown.exception, AppError)
-    assert exit_code(unknown.exception) == 2
+    # A name that a script left empty is no study, and never the whole database.
+    for name in ("unknown", ""):
+        unknown = CliRunner().invoke(cli, [*options[:-1], name])
+        assert isinstance(unknown.exception, AppError)
+        assert exit_code(unknown.exception) == 2
