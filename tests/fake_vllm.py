@@ -23,6 +23,7 @@ class State:
 
     `models` maps a served name to its parent (None: a full model). `misbehave(handler, body)` answers instead of the
     server where it is set and returns True. `pause_s` is slept before each token. `largest_rank` bounds adapters.
+    `marks` are the ids that came with the requests, in their order.
     """
 
     models: dict[str, str | None] = field(default_factory=lambda: {"base": None})
@@ -32,6 +33,7 @@ class State:
     score_pause_s: float = 0.0
     misbehave: Callable[["Handler", dict], bool] | None = None
     requests: list[tuple[str, dict]] = field(default_factory=list)
+    marks: list[str | None] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         state = self.state
         with state.lock:
             state.requests.append((self.path, body))
+            state.marks.append(self.headers.get("x-request-id"))
             self.counted = self.path == "/v1/completions"
             state.running += self.counted
             state.most_running = max(state.most_running, state.running)

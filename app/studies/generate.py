@@ -113,7 +113,9 @@ async def run_claimed(
     """
     run = _Run(database, engines, claimed, on_progress, gate or asyncio.Lock())
     try:
-        said = await _watched(database, claimed.run_id, _work(run))
+        # In its log lines, and what its servers are told that it is.
+        with structlog.contextvars.bound_contextvars(run=claimed.run_id):
+            said = await _watched(database, claimed.run_id, _work(run))
         state = GenerationState.FAILED if run.reasons else GenerationState.DONE
         words = f"{_failed_words(run)}{said}" if run.reasons else said.strip()
         await run_in_threadpool(_end, database, claimed, state, words)

@@ -101,7 +101,8 @@ class Scorings:
         try:
             response = await run_in_threadpool(self._load, claimed)
             plan = plan_reading(self._engines, response, claimed.checkpoint, claimed.base_prompt)
-            found = await read(self._engines, plan)
+            with structlog.contextvars.bound_contextvars(run=claimed.run_id):
+                found = await read(self._engines, plan)
             await run_in_threadpool(self._store, claimed, found)
         except AppError as error:
             # A server that is down comes back; a response that does not fit will not fit next time.

@@ -84,6 +84,23 @@ def test_an_owner_loads_an_adapter_everywhere_sees_its_check_and_unloads_it(
     assert "not checked" in words(row(researcher))
 
 
+def test_what_a_server_is_asked_bears_the_id_of_the_request_it_is_asked_for(researcher, engines, servers):
+    for _, state in servers:
+        state.marks.clear()
+    mine = press(researcher, "load").headers["x-request-id"]
+    marks = [mark for _, state in servers for mark in state.marks]
+    # The page's own look, the load, the probe of both servers and the self-check.
+    assert len(marks) > 10
+    assert {mark.rpartition("-")[0] for mark in marks} == {mine}
+    asked = [
+        mark
+        for _, state in servers
+        for mark, (path, _) in zip(state.marks, state.requests[-len(state.marks) :], strict=True)
+        if path == "/v1/completions"
+    ]
+    assert len(asked) == len(set(asked)) >= 4
+
+
 def test_loading_again_is_no_second_load(researcher, engines, servers):
     servers[0][1].models["lft"] = "base"
     assert buttons(row(researcher)) == ["Check", "Load"]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import structlog
 from sqlmodel import select
 
 from app.db import reading, writing
@@ -49,6 +50,19 @@ from tests.web.setup_help import a_form, arm, make
 @pytest.fixture
 def draft(database, alice):
     return make_draft(database, alice)
+
+
+def test_a_run_without_a_page_is_known_to_the_log_by_its_own_id(database, draft, scripted_engines, monkeypatch):
+    known, stream = [], scripted_engines.engine.stream
+
+    def noted(request):
+        known.append(structlog.contextvars.get_contextvars())
+        return stream(request)
+
+    monkeypatch.setattr(scripted_engines.engine, "stream", noted)
+    asyncio.run(generate_missing(database, scripted_engines, draft.slug, on_progress=lambda _: None))
+    assert known
+    assert all(one == {"run": runs(database)[0].id} for one in known)
 
 
 def test_two_studies_take_turns_and_ask_no_more_of_the_engines_than_one(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import structlog
 from bs4 import BeautifulSoup
 from sqlmodel import col, func, select
 
@@ -93,6 +94,19 @@ def test_a_whole_study_is_scored_in_the_background(researcher, database, draft, 
     answer = post(researcher, draft, headers=htmx, reader="sft", base_prompt="plain")
     assert answer.status_code == 409
     assert "nothing to score" in answer.text
+
+
+def test_a_scoring_is_known_to_the_log_by_its_run(app, researcher, database, draft, scripted_engines, monkeypatch):
+    known, score = [], scripted_engines.engine.score
+
+    async def noted(*asked, **over):
+        known.append(structlog.contextvars.get_contextvars())
+        return await score(*asked, **over)
+
+    monkeypatch.setattr(scripted_engines.engine, "score", noted)
+    post(researcher, draft, reader="sft", base_prompt="plain")
+    # Whose press of a button woke the work does not matter: it may be work of another study, or another day.
+    assert known == [{"run": ended(database).id}] * ALL
 
 
 def test_a_run_is_paused_resumed_and_cancelled(app, researcher, database, draft, scripted_engines, htmx):

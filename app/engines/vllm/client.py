@@ -5,6 +5,7 @@ connection is how vLLM is told to stop.
 """
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -14,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx2
+import structlog
 
 from app.engines.protocol import Decoding, Token
 from app.engines.vllm.faults import explained, refusal
@@ -47,7 +49,7 @@ class Server:
         Whom we speak to stands in the registry; a server must not send us, with its key, to another one.
         """
         return httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
+            headers=({"Authorization": f"Bearer {self.key}"} if self.key else {}) | _on_whose_behalf(),
             timeout=httpx2.Timeout(read_timeout_s or self.read_timeout_s, connect=CONNECT_TIMEOUT_S),
             verify=_certificates() if self.url.startswith("https:") else False,
             transport=self.transport,
@@ -59,6 +61,16 @@ class Server:
     def root(self) -> str:
         """The address without /v1, where health and version live."""
         return self.url.removesuffix("/v1")
+
+
+def _on_whose_behalf() -> dict[str, str]:
+    """Name the request, or else the run, that a call is made for, so that the server's log can be held beside ours.
+
+    Each call gets an ending of its own: vLLM takes the header for its own id, and two of one id at once may fail there.
+    """
+    known = structlog.contextvars.get_contextvars()
+    mark = known.get("request_id") or known.get("run")
+    return {"X-Request-Id": f"{mark}-{secrets.token_hex(3)}"} if mark else {}
 
 
 @cache
