@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import Select, literal, or_, select, union_all
 from sqlmodel import Session, col, func
 
 from models import AuditEvent, Study, StudyEvent, User
@@ -34,7 +34,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log. `who` is how a person is called now; a person who was removed is so called."""
+    """One line of the log. `who` is how a person is called now; a person who was removed is so called.
+
+    `about` is the person or, by its address, the study that it was done to.
+    """
 
     at: datetime
     who: str
@@ -49,7 +52,10 @@ class Entry:
 def record(
     session: Session, *, by: str | None, action: str, about: str = "", detail: str = "", client: str = ""
 ) -> None:
-    """Write down what `by` (a person's id; None for the command line or a stranger) did. Never changed afterwards."""
+    """Write down what `by` (a person's id; None for the command line or a stranger) did. Never changed afterwards.
+
+    `about` is the id of the person or study that it was done to, `client` a mark of `client_mark`.
+    """
     session.add(AuditEvent(user_id=by, action=action, about=about, detail=detail, client=client))
     session.flush()
 
@@ -108,7 +114,7 @@ def _rows(asked: Asked) -> Select[Any]:
     if asked.who:
         query = query.where(both.c.user_id == asked.who)
     if asked.study:
-        query = query.where(both.c.study_id == asked.study)
+        query = query.where(or_(both.c.study_id == asked.study, both.c.about == asked.study))
     if asked.since:
         query = query.where(both.c.at >= asked.since)
     return query.where(both.c.at < asked.until) if asked.until else query
@@ -117,13 +123,14 @@ def _rows(asked: Asked) -> Select[Any]:
 def _entries(session: Session, query: Select[Any]) -> Iterator[Entry]:
     people: Mapping[str, str] = dict(session.execute(select(col(User.id), col(User.name))).all())
     slugs: Mapping[str, str] = dict(session.execute(select(col(Study.id), col(Study.slug))).all())
+    known = {**slugs, **people}
     for row in session.execute(query.execution_options(yield_per=1_000)):
         yield Entry(
             at=row.at,
             who=people.get(row.user_id, row.user_id) if row.user_id else "",
             user_id=row.user_id or "",
             action=row.action,
-            about=slugs.get(row.study_id, row.study_id) if row.study_id else people.get(row.about, row.about),
+            about=known.get(row.study_id or row.about, row.study_id or row.about),
             study_id=row.study_id,
             detail=row.detail,
             client=row.client,

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine as Database
 
 from app.accounts.access import CurrentUser
-from app.accounts.audit import COLUMNS, PAGE, Asked, Entry, actions, client_mark, read_log, record, whole_log
+from app.accounts.audit import COLUMNS, PAGE, Asked, Entry, actions, read_log, whole_log
+from app.accounts.write_down import write_down
 from app.cells import csv_line, utc_text
-from app.db import ReadSession, snapshot, writing
+from app.db import ReadSession, snapshot
 from app.errors import InvalidInputError
 from app.web.templates import render
 from models.base import now
@@ -70,13 +71,11 @@ def audit_page(request: Request, session: ReadSession, query: Annotated[AuditQue
 @router.get("/audit.csv")
 def audit_file(request: Request, user: CurrentUser, query: Annotated[AuditQuery, Query()]) -> Response:
     """Download what is asked for, all of it; that it was downloaded is in the log too."""
-    asked, state = query.asked(), request.app.state
-    client = client_mark(state.secret, request.client.host if request.client else "unknown")
-    with writing(state.database) as session:
-        record(session, by=user.id, action="audit log downloaded", client=client)
+    asked = query.asked()
+    write_down(request, user, "audit log downloaded")
     name = f"tuneshift-audit-{now():%Y%m%dT%H%M%S}.csv"
     return StreamingResponse(
-        _lines(state.database, asked),
+        _lines(request.app.state.database, asked),
         media_type="text/csv; charset=utf-8; header=present",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -10,8 +10,7 @@ from app.api.shapes import ExportIn, ExportOut
 from app.cells import utc_text
 from app.db import ReadSession
 from app.errors import NotFoundError
-from app.results.build_jobs import Exports
-from app.results.build_routes import download
+from app.results.build_routes import begin_building, download
 from app.results.builds import exports_of, is_alive
 from app.results.routes import export as download_table
 from app.studies.queries import get_study
@@ -37,8 +36,7 @@ def begin_export(
 ) -> ExportOut:
     """Begin to build an export of the study as it is now; one of the same state is used again."""
     study = get_study(session, study_id, user)
-    exports: Exports = request.app.state.exports
-    export_id = exports.start(study, user, external_ids=sent.external_ids)
+    export_id = begin_building(request, study, user, external_ids=sent.external_ids)
     # The session that looked the study up began before the export was there.
     session.rollback()
     return _shown(study, _found(session, study, export_id))

@@ -1,6 +1,7 @@
 """Which checkpoints there are, whether they can answer, and adapters loaded into servers that allow it."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -8,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from app.accounts.access import CurrentUser
+from app.accounts.write_down import write_down
 from app.checkpoints.rows import attached_sets, rows
 from app.db import reading
 from app.engines.loading import load_adapter, unload_adapter
@@ -60,15 +62,30 @@ async def check(request: Request, user: CurrentUser, name: Name = "") -> Respons
 @router.post("/checkpoints/load")
 async def load(request: Request, user: CurrentUser, name: Name = "") -> Response:
     """Load an adapter of the registry into its servers; what it is and where it lies is the registry's word alone."""
-    found = await load_adapter(request.app.state.engines, name)
+    async with _written_down(request, user, "load", name):
+        found = await load_adapter(request.app.state.engines, name)
     return await _done(request, user, f"{name} was loaded; {found.detail}.")
 
 
 @router.post("/checkpoints/unload")
 async def unload(request: Request, user: CurrentUser, name: Name = "") -> Response:
     """Drop an adapter from its servers."""
-    await unload_adapter(request.app.state.engines, name)
+    async with _written_down(request, user, "unload", name):
+        await unload_adapter(request.app.state.engines, name)
     return await _done(request, user, f"{name} was unloaded.")
+
+
+@asynccontextmanager
+async def _written_down(request: Request, user: User, what: str, name: str) -> AsyncIterator[None]:
+    """Change what servers hold, and write down who did it and what came of it."""
+    said = f"{what} of an adapter failed"
+    try:
+        yield
+        said = f"adapter {what}ed"
+    finally:
+        # Only what the registry names: what else was typed could be anything.
+        if name in request.app.state.engines.registry.checkpoints:
+            await run_in_threadpool(write_down, request, user, said, detail=name)
 
 
 async def _done(request: Request, user: User, said: str) -> Response:

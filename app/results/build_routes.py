@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from app.accounts.access import CurrentUser
+from app.accounts.write_down import is_first_piece, write_down
 from app.cells import utc_text
 from app.db import ReadSession
 from app.errors import NotFoundError
@@ -17,7 +18,7 @@ from app.results.export import COLUMNS, FORMATS, MEANINGS
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
 from app.web.uploads import size_words
-from models import Export, ExportState
+from models import Export, ExportState, Study, User
 from models.base import now
 
 router = APIRouter()
@@ -81,8 +82,14 @@ def build_export(
 ) -> Response:
     """Begin to build an export of the study as it is now; one of the same state is used again."""
     study = get_study(session, study_id, user)
-    _exports(request).start(study, user, external_ids=external_ids == "yes")
+    begin_building(request, study, user, external_ids=external_ids == "yes")
     return RedirectResponse(f"/studies/{study.id}/export", status_code=303)
+
+
+def begin_building(request: Request, study: Study, user: User, *, external_ids: bool) -> str:
+    """Write down that an export is asked for, begin to build it, and return its id."""
+    write_down(request, user, "export begun", about=study.id, detail=in_words(external_ids=external_ids))
+    return _exports(request).start(study, user, external_ids=external_ids)
 
 
 @router.get("/studies/{study_id}/exports/{export_id}")
@@ -93,9 +100,18 @@ def download(request: Request, session: ReadSession, user: CurrentUser, study_id
     path = file_of(_exports(request).folder, export)
     if not path.exists():
         raise NotFoundError("The file of this export is gone.", remedy="Build it again.")
+    if is_first_piece(request):
+        what = f"of {export.as_of:%Y-%m-%d %H:%M} UTC" if export.as_of else ""
+        ids = in_words(external_ids=export.external_ids)
+        write_down(request, user, "export downloaded", about=study.id, detail=f"{what} {ids}".strip())
     # The same state is the same file, so a download that broke off goes on by its hash, whatever the time of the file.
     headers = {"ETag": f'"{export.sha256}"', "Cache-Control": "private, no-cache"}
     return FileResponse(path, media_type="application/zip", filename=_name(study.slug, export), headers=headers)
+
+
+def in_words(*, external_ids: bool) -> str:
+    """Say for the log whether people can be told by it."""
+    return "with the ids of recruiting platforms" if external_ids else ""
 
 
 def _name(slug: str, export: Export) -> str:

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Engine
 
 from app.accounts.access import CurrentUser
+from app.accounts.write_down import write_down
 from app.db import ReadSession, snapshot
 from app.errors import NotFoundError
 from app.results.export import FILES, FORMATS, TABLES
@@ -37,6 +38,8 @@ def export(
         raise NotFoundError(
             f"There is no table {table[:40]!r}.", remedy=f"There are {offered}, each as .{', .'.join(FORMATS)}."
         )
+    ids = " with the ids of recruiting platforms" if external_ids else ""
+    write_down(request, user, "table downloaded", about=study.id, detail=f"{table}{ids}")
     form = table.rpartition(".")[2]
     read = _parquet if form == "parquet" else _chunks
     return StreamingResponse(

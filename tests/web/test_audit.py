@@ -8,12 +8,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import select
 
+from app.accounts import write_down
 from app.accounts.audit import PAGE, record
 from app.accounts.passwords import hash_password
 from app.accounts.queries import create_invite
 from app.db import reading, writing
-from models import AuditEvent, Role, User
+from app.errors import InvalidInputError
+from models import AuditEvent, Export, ExportState, GenerationState, ItemResponse, Role, User
 from tests.factories import PASSWORD
+from tests.web.generation_help import count, make_draft, post, runs, script, until
 
 
 def logged(database):
@@ -86,6 +89,80 @@ def test_an_owner_reads_filters_and_downloads_the_log_of_server_and_studies(rese
     assert {row["who"] for row in found} == {"Alice", "Bob", ""}
     assert {row["action"] for row in found} == {"looked", "state: paused", "'=cmd|x", "audit log downloaded"}
     assert len(rows_of(researcher, "?action=looked")) == PAGE + 5
+
+
+def said(database):
+    """List (action, person, what it was done to, detail) of the server's own entries, in their order."""
+    with reading(database) as session:
+        query = select(AuditEvent).order_by(AuditEvent.created_at, AuditEvent.id)
+        return [(one.action, one.user_id, one.about, one.detail) for one in session.exec(query)]
+
+
+def the_export(database):
+    with reading(database) as session:
+        return session.exec(select(Export)).one()
+
+
+def test_exports_and_tables_are_in_it_once_for_each_time_they_leave(researcher, database, study, alice):
+    researcher.post(f"/studies/{study.id}/export", data={"external_ids": "yes"})
+    until(lambda: the_export(database).state == ExportState.DONE, "the export")
+    export = the_export(database)
+    link = f"/studies/{study.id}/exports/{export.id}"
+    assert researcher.get(link).status_code == 200
+    # One that goes on where it broke off is no second one.
+    assert researcher.get(link, headers={"range": "bytes=0-99"}).status_code == 206
+    assert researcher.get(link, headers={"range": "bytes=100-"}).status_code == 206
+    assert researcher.get(f"/studies/{study.id}/export/preferences.csv").status_code == 200
+    assert researcher.get(f"/studies/{study.id}/export/nonsense.csv").status_code == 404
+    ids = "with the ids of recruiting platforms"
+    of = ("export downloaded", alice.id, study.id, f"of {export.as_of:%Y-%m-%d %H:%M} UTC {ids}")
+    assert said(database) == [
+        ("export begun", alice.id, study.id, ids),
+        of,
+        of,
+        ("table downloaded", alice.id, study.id, "preferences.csv"),
+    ]
+    found = rows_of(researcher, f"?study={study.id}&action=table downloaded")
+    assert [(row["who"], row["about"], row["detail"]) for row in found] == [("Alice", "kettles", "preferences.csv")]
+    assert found[0]["client"].startswith("c")
+
+
+def test_what_cannot_be_written_down_is_not_handed_out(researcher, app, study, monkeypatch):
+    def broken(*_asked, **_over):
+        raise InvalidInputError("The log takes nothing.")
+
+    monkeypatch.setattr(write_down, "record", broken)
+    answer = researcher.get(f"/studies/{study.id}/export/preferences.csv")
+    assert answer.status_code == 422
+    assert "presentation_id" not in answer.text
+
+
+def test_runs_of_generation_and_scoring_are_in_it(researcher, database, alice, scripted_engines):
+    draft = make_draft(database, alice, prompts=("One?",), arms=("base", "lft"))
+    script(scripted_engines, "lft", stall_at=1)
+    post(researcher, draft)
+    post(researcher, draft, "stop")
+    script(scripted_engines, "lft", stall_at=None)
+    post(researcher, draft)
+    until(lambda: count(database, ItemResponse) == 2, "the responses")
+    until(lambda: runs(database)[-1].state == GenerationState.DONE, "the end of the run")
+    link = f"/studies/{draft.id}/scoring"
+    researcher.post(f"{link}/start", data={"reader": "sft"})
+    until(lambda: "Done:" in researcher.get(link).text, "the end of the scoring")
+    found = [
+        (row["who"], row["action"], row["detail"])
+        for row in reversed(rows_of(researcher, f"?study={draft.id}"))
+        if row["action"] in {"generation", "scoring"}
+    ]
+    assert [(who, detail.partition(".")[0]) for who, _, detail in found if who] == [
+        ("Alice", "Began to generate 2 responses"),
+        ("Alice", found[1][2].partition(".")[0]),
+        ("Alice", found[2][2].partition(".")[0]),
+        ("Alice", "Began to score 2 responses"),
+    ]
+    assert found[1][2].endswith("Stopped by Alice. What was generated is kept.")
+    assert found[2][2].startswith("Began to generate")
+    assert [action for who, action, _ in found if not who] == ["generation", "scoring"]
 
 
 def test_only_owners_see_it(stranger, annotator):

@@ -6,10 +6,13 @@ from contextlib import ExitStack
 
 import pytest
 from bs4 import BeautifulSoup
+from sqlmodel import select
 
+from app.db import reading
 from app.engines.open import open_engines
 from app.engines.registry import load_registry
 from app.settings import Settings
+from models import AuditEvent
 from tests.fake_vllm import fake_vllm
 from tests.unit.tiny_models import write_adapter, write_model
 
@@ -99,6 +102,22 @@ def test_what_a_server_is_asked_bears_the_id_of_the_request_it_is_asked_for(rese
         if path == "/v1/completions"
     ]
     assert len(asked) == len(set(asked)) >= 4
+
+
+def test_who_changed_what_servers_hold_is_in_the_audit_log(researcher, engines, servers, database, alice):
+    press(researcher, "load")
+    press(researcher, "unload")
+    servers[1][1].largest_rank = 1
+    assert press(researcher, "load").status_code == 502
+    assert press(researcher, "load", name="my password").status_code == 404
+    with reading(database) as session:
+        query = select(AuditEvent).order_by(AuditEvent.created_at, AuditEvent.id)
+        found = [(one.user_id, one.action, one.detail) for one in session.exec(query)]
+    assert found == [
+        (alice.id, "adapter loaded", "lft"),
+        (alice.id, "adapter unloaded", "lft"),
+        (alice.id, "load of an adapter failed", "lft"),
+    ]
 
 
 def test_loading_again_is_no_second_load(researcher, engines, servers):
