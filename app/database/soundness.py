@@ -7,7 +7,7 @@ from sqlmodel import SQLModel, col
 
 from models import Presentation, PresentationState, Revision, RevisionKind
 
-_GUARDED = ("revision", "span", "evidenceanswer", "evidenceopening", "studyevent")
+_GUARDED = ("revision", "span", "evidenceanswer", "evidenceopening", "studyevent", "auditevent")
 _SERVER = (
     ("SELECT 'the database is not in UTF-8 but in ' || current_setting('server_encoding') "
      "WHERE current_setting('server_encoding') <> 'UTF8'"),

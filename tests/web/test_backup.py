@@ -238,3 +238,26 @@ def test_check_finds_what_somebody_did_past_the_app(fresh, kind, damage):
     found = migrate.check(database)
     assert [line for line in found if said in line], found
     assert [line for line in found if "guard revision_" in line]
+
+
+MADE = {
+    "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
+    "postgres": "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal",
+}
+
+
+@KINDS
+def test_check_looks_for_every_guard_that_migrations_made(fresh, kind):
+    """Those of the audit log too; on PostgreSQL one that was only switched off protects nothing either."""
+    database = fresh(kind)
+    assert migrate.check(database) == []
+    with database.connect() as connection:
+        made = dict(tuple(row) for row in connection.exec_driver_sql(MADE[kind]))
+    assert "auditevent" in made.values()
+    for name, table in made.items():
+        with database.begin() as connection:
+            off = f"ALTER TABLE {table} DISABLE TRIGGER {name}"
+            connection.exec_driver_sql(f"DROP TRIGGER {name}" if kind == "sqlite" else off)
+    assert sorted(migrate.check(database)) == sorted(
+        f"the guard {name} is gone: rows it protects may have been changed" for name in made
+    )
