@@ -5,7 +5,7 @@ Nothing outside tests knows it. Its tokenizer is a real one with 256 byte tokens
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from app.engines.protocol import CheckpointStatus, EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint, Registry
 from app.engines.tokenizer import Tokenizer, load_tokenizer
+from app.engines.traffic import Traffic
 from app.shift.trace import TokenShift
 
 EOS = 256
@@ -153,11 +154,13 @@ class ScriptedEngine:
 
 @dataclass
 class ScriptedEngines:
-    """Stands where `app.engines.open.Engines` stands."""
+    """Stands where `app.engines.open.Engines` stands. `now` is its traffic, `told_of` whose was asked for last."""
 
     registry: Registry
     engine: ScriptedEngine
     closed: bool = field(default=False)
+    now: list[Traffic] = field(default_factory=list)
+    told_of: list[str] = field(default_factory=list)
 
     def for_checkpoint(self, name: str) -> ScriptedEngine:
         self.registry.get(name)
@@ -175,6 +178,10 @@ class ScriptedEngines:
 
     def shared_adapters(self) -> tuple[str, ...]:
         return ()
+
+    def traffic(self, names: Iterable[str]) -> list[Traffic]:
+        self.told_of = sorted(names)
+        return list(self.now)
 
     async def aclose(self) -> None:
         self.closed = True

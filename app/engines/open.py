@@ -1,6 +1,7 @@
 """From a registry to running engines: one per kind, made here and closed here."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from app.engines.local import LocalEngine
 from app.engines.protocol import Engine
 from app.engines.registry import Checkpoint, Registry
 from app.engines.tokenizer import Tokenizer, load_tokenizer
+from app.engines.traffic import Traffic
 from app.engines.vllm.engine import VllmEngine
 from app.engines.vllm.faults import address
 from app.engines.vllm.isolation import Isolation, probe_lora_isolation
@@ -80,6 +82,12 @@ class Engines:
             for url in self._shared(checkpoint)
         ]
         return max(found, key=lambda one: (not one.isolated, one.largest_change))
+
+    def traffic(self, names: Iterable[str]) -> list[Traffic]:
+        """Tell what this process asks now of the engines of some checkpoints and their bases; nothing is contacted."""
+        known = [self.registry.get(name) for name in names if name in self.registry.checkpoints]
+        asked = dict.fromkeys(name for one in known for name in (one.name, one.base))
+        return [*self.local.traffic(asked), *self.vllm.traffic(asked)]
 
     async def aclose(self) -> None:
         """Stop what runs in this process; servers are not ours to stop."""

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
 from app.db import reading, writing
+from app.engines.traffic import in_words
 from app.errors import ConflictError, NotFoundError
 from app.studies import generation
 from app.studies.generation import Claimed
@@ -97,11 +98,15 @@ def _page(request: Request, user: User, study_id: str, *, said: str = "", acted:
     known = frozenset(request.app.state.engines.registry.checkpoints)
     with reading(request.app.state.database) as session:
         view = generation_view(session, study_id, user, known=known, now=now())
+        engines = request.app.state.engines
+        others = _generations(request).others(view.run.id) if view.running and view.run else None
         return render(
             request,
             "studies/_generation.html" if is_htmx(request) else "studies/generation.html",
             study=view.study,
             view=view,
+            others=others,
+            servers=[in_words(one) for one in engines.traffic(view.asked)] if others is not None else [],
             said=said,
             acted=acted,
         )

@@ -42,6 +42,10 @@ class Generations:
             if task := self._tasks.get(run_id):
                 task.cancel()
 
+    def others(self, run_id: str) -> int | None:
+        """Count the runs that take turns with this one; None for a run of another process."""
+        return len(self._tasks) - 1 if run_id in self._tasks else None
+
     async def aclose(self) -> None:
         """End every run for a shutdown: each is marked interrupted first, so nothing is stored after that."""
         if not self._tasks:

@@ -71,6 +71,7 @@ class FailureRow:
 class RunRow:
     """The last run, in words; `began_by` is empty for the command line."""
 
+    id: str
     state: str
     label: str
     done: int
@@ -108,6 +109,11 @@ class GenerationView:
     def unknown(self) -> tuple[ArmRow, ...]:
         """List the arms whose checkpoint the registry has not, and that lack responses."""
         return tuple(arm for arm in self.arms if not arm.known and arm.done < arm.items)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """List the checkpoints that are to answer still."""
+        return tuple(arm.checkpoint for arm in self.arms if arm.checkpoint and arm.done < arm.items)
 
     @property
     def imported(self) -> bool:
@@ -214,6 +220,7 @@ def _last_run(session: Session, study_id: str, now: datetime) -> RunRow | None:
         now=now if state is GenerationState.RUNNING else touched,
     )
     return RunRow(
+        id=run.id,
         state=state.value,
         label=_LABELS[state],
         done=run.done,

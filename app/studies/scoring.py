@@ -234,6 +234,12 @@ def count(session: Session, run_id: str) -> dict[TaskState, int]:
     return dict.fromkeys(TaskState, 0) | found
 
 
+def readers_left(session: Session, run_id: str) -> tuple[str, ...]:
+    """List the checkpoints that are to read something still."""
+    query = select(ScoringTask.checkpoint).where(ScoringTask.run_id == run_id, col(ScoringTask.state).in_(_OPEN))
+    return tuple(session.exec(query.distinct().order_by(ScoringTask.checkpoint)))
+
+
 def pause(session: Session, study_id: str, user: User) -> None:
     """Let nobody claim more of an order; what is under way is finished. Raises ConflictError."""
     run = _wanted(session, study_id, ScoringState.RUNNING)

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
 from app.db import reading, writing
+from app.engines.traffic import in_words
 from app.studies import scoring
 from app.studies.queries import get_study
 from app.studies.scoring_view import scoring_view
@@ -92,7 +93,8 @@ async def _changed(request: Request, user: User, study_id: str, change: Callable
 
 
 def _page(request: Request, user: User, study_id: str, *, said: str = "", acted: bool = False) -> Response:
-    known = tuple(request.app.state.engines.registry.checkpoints)
+    engines = request.app.state.engines
+    known = tuple(engines.registry.checkpoints)
     with reading(request.app.state.database) as session:
         view = scoring_view(session, study_id, user, known=known, now=now())
         return render(
@@ -100,6 +102,7 @@ def _page(request: Request, user: User, study_id: str, *, said: str = "", acted:
             "studies/_scoring.html" if is_htmx(request) else "studies/scoring.html",
             study=view.study,
             view=view,
+            servers=[in_words(one) for one in engines.traffic(view.asked)] if view.running else [],
             said=said,
             acted=acted,
         )

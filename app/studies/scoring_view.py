@@ -39,13 +39,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class ScoringView:
-    """All the page needs. `readers` are (value, title, unread responses); `announcement` changes every ten per cent."""
+    """All the page needs. `readers` are (value, title, unread responses); `announcement` changes every ten per cent.
+
+    `asked` are the checkpoints that are to read still.
+    """
 
     study: Study
     readers: tuple[tuple[str, str, int], ...]
     base_prompts: tuple[tuple[BasePrompt, str, str], ...]
     order: Order | None
     announcement: str
+    asked: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -73,6 +77,7 @@ def scoring_view(session: Session, study_id: str, user: User, *, known: Sequence
         base_prompts=BASE_PROMPTS,
         order=found,
         announcement=_announcement(found),
+        asked=scoring.readers_left(session, run.id) if run and unfinished else (),
     )
 
 

@@ -11,6 +11,7 @@ from sqlmodel import select
 
 from app.db import reading, writing
 from app.demo.seed import add_demo_study, answer_demo_study
+from app.engines.traffic import Traffic, in_words
 from app.errors import ConflictError, EngineError, EngineUnavailableError
 from app.studies import generate, generation
 from app.studies.generate import generate_missing
@@ -77,12 +78,46 @@ def test_two_studies_take_turns_and_ask_no_more_of_the_engines_than_one(
     until(lambda: len(scripted_engines.engine.requests) == 30, "ten items of three arms")
     time.sleep(0.3)
     assert len(scripted_engines.engine.requests) == 30
+    assert "Turns taken with 1 other run" in words(page(researcher, first))
     for name in ("base", "lft", "sft"):
         script(scripted_engines, name, stall_at=None)
     researcher.portal.call(scripted_engines.engine.release.set)
     until(lambda: count(database, ItemResponse) == 72, "all of both")
     ended(database)
     assert len(scripted_engines.engine.requests) == 72
+
+
+def test_while_it_runs_the_page_says_what_each_server_is_asked_and_which_is_full_or_away(
+    researcher, database, alice, scripted_engines, htmx
+):
+    study = make_draft(database, alice, arms=("base", "sft"))
+    full = Traffic("one:8001", streams=64, scorings=1, waiting_streams=12, waiting_scorings=0, most=64)
+    away = Traffic(
+        "two:8002", streams=0, scorings=0, waiting_streams=0, waiting_scorings=0,
+        trouble="set aside, tried again in 8 s (it cannot be reached);",
+    )  # fmt: skip
+    scripted_engines.now = [full, away]
+    assert "Servers" not in words(page(researcher, study, htmx))
+    script(scripted_engines, "sft", stall_at=1)
+    post(researcher, study)
+    until(lambda: count(database, ItemResponse) == 3, "the responses of base")
+    shown = page(researcher, study, htmx)
+    assert [words(line) for line in shown.select(".generation-servers li")] == [in_words(full), in_words(away)]
+    # Base has answered; only who is still to answer is told of.
+    assert scripted_engines.told_of == ["sft"]
+    script(scripted_engines, "sft", stall_at=None)
+    researcher.portal.call(scripted_engines.engine.release.set)
+    ended(database)
+    assert "Servers" not in words(page(researcher, study, htmx))
+
+
+def test_a_run_of_a_command_says_that_its_requests_are_not_counted_here(researcher, database, draft, scripted_engines):
+    with writing(database) as session:
+        assert generation.claim(session, get_study(session, draft.id), now=now())
+    scripted_engines.now = [Traffic("one:8001", 1, 0, 0, 0)]
+    shown = page(researcher, draft)
+    assert "It runs in another process" in words(shown)
+    assert not shown.select(".generation-servers")
 
 
 def test_of_many_who_claim_at_once_one_gets_the_run(database, draft):

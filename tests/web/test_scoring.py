@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from sqlmodel import col, func, select
 
 from app.db import reading, writing
+from app.engines.traffic import Traffic
 from app.errors import ConflictError, EngineUnavailableError
 from app.studies import scoring, scoring_work
 from app.studies.copies import delete_draft
@@ -126,7 +127,12 @@ def test_a_run_is_paused_resumed_and_cancelled(app, researcher, database, draft,
     script.score_pause_s = 60
     post(researcher, draft, "resume", headers=htmx)
     until(lambda: tasks(database, state=TaskState.CLAIMED), "more work")
-    assert "Under way" in words(page(researcher, draft, htmx))
+    scripted_engines.now = [Traffic("one:8001", streams=0, scorings=1, waiting_streams=0, waiting_scorings=3)]
+    shown = page(researcher, draft, htmx)
+    assert "Under way" in words(shown)
+    (line,) = shown.select(".generation-servers li")
+    assert words(line) == "one:8001: 1 scoring under way, 3 scorings wait for their turn."
+    assert scripted_engines.told_of == ["sft"]
     post(researcher, draft, "cancel", headers=htmx)
     assert ended(database).state is ScoringState.CANCELLED
     assert "Cancelled by Alice." in words(page(researcher, draft))

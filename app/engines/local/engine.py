@@ -1,7 +1,7 @@
 """The local engine's face on the event loop: the three methods of the protocol, no torch."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from app.engines.local.jobs import Handoff, ScoreJob, StreamJob
 from app.engines.local.worker import Backend, Work, Worker
 from app.engines.protocol import CheckpointStatus, EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint, Registry
+from app.engines.traffic import Traffic
 from app.engines.weight_files import check_adapter, model_shapes
 from app.errors import AppError, ConfigurationError, InvalidInputError
 from app.shift.classes import border_width
@@ -34,6 +35,7 @@ class LocalEngine:
         self._border = border_width(dtype)
         self._worker = Worker(lambda: _make_backend(registry, self._empty_scores(), device=device, threads=threads))
         self._checks: dict[str, SelfCheck] = {}
+        self._streaming = self._scoring = 0
 
     async def stream(self, request: Request) -> AsyncIterator[Token]:
         """Yield tokens, each with its exact shift when a reference is named; see the protocol."""
@@ -46,6 +48,7 @@ class LocalEngine:
             )
         out = Handoff()
         self._worker.submit(StreamJob(request=request, out=out))
+        self._streaming += 1
         try:
             while True:
                 token: Token = await out.get()
@@ -54,6 +57,7 @@ class LocalEngine:
                     return
         finally:
             out.cancelled = True
+            self._streaming -= 1
 
     async def score(
         self,
@@ -81,10 +85,12 @@ class LocalEngine:
             out=out,
         )
         self._worker.submit(job)
+        self._scoring += 1
         try:
             scores: Scores = await out.get()
         finally:
             out.cancelled = True
+            self._scoring -= 1
         return scores
 
     async def status(self) -> EngineStatus:
@@ -92,6 +98,21 @@ class LocalEngine:
         local = [checkpoint for checkpoint in self._registry.checkpoints.values() if checkpoint.is_local]
         states = await asyncio.to_thread(lambda: tuple(map(self._state, local)))
         return EngineStatus(engine=NAME, version=_version(), dtype=self._dtype, checkpoints=states)
+
+    def traffic(self, names: Iterable[str]) -> list[Traffic]:
+        """Tell what this process decodes, scores and keeps waiting now, where one of these checkpoints is here."""
+        if not any(name in self._registry.checkpoints and self._registry.get(name).is_local for name in names):
+            return []
+        streams, scorings = self._worker.queued
+        return [
+            Traffic(
+                where="in this process",
+                streams=max(0, self._streaming - streams),
+                scorings=max(0, self._scoring - scorings),
+                waiting_streams=streams,
+                waiting_scorings=scorings,
+            )
+        ]
 
     def remember(self, check: SelfCheck) -> None:
         """Keep the last self-check of a checkpoint for `status`."""

@@ -66,6 +66,11 @@ class Worker:
                 self._thread.start()
             self._changed.notify()
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many streams and scorings wait to be begun."""
+        return len(self._streams), len(self._scores)
+
     def close(self) -> None:
         """Stop after the current step; queued jobs end with an error. Blocks until the thread has ended."""
         with self._changed:

@@ -11,6 +11,7 @@ import httpx2
 from app.engines.check import SelfCheck
 from app.engines.protocol import EngineStatus, Request, Scores, Token
 from app.engines.registry import Checkpoint
+from app.engines.traffic import Traffic
 from app.engines.vllm.adapters import allows_changes
 from app.engines.vllm.client import (
     Refused,
@@ -293,6 +294,12 @@ class VllmEngine:
             words = f"set aside{why}, tried again in {pool.replicas.seconds_left(aside):.0f} s"
         running, queued = pool.queued(url)
         return Seen(url, found, pool.leaking.get(url, ""), url in pool.isolated, words, running, queued)
+
+    def traffic(self, names: Iterable[str]) -> list[Traffic]:
+        """Tell of each server of these checkpoints what this process asks of it now; nothing is contacted."""
+        found = [self.checkpoints[name] for name in names if name in self.checkpoints]
+        urls = dict.fromkeys(url for checkpoint in found for url in checkpoint.servers)
+        return [self.pool.traffic(url, [one for one in found if url in one.servers]) for url in urls]
 
     def remember(self, check: SelfCheck) -> None:
         """Show the result of a self-check in the status from now on."""

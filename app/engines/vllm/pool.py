@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 from app.engines.registry import Checkpoint
+from app.engines.traffic import Traffic
 from app.engines.vllm.client import Server, answers
 from app.engines.vllm.faults import UnknownModelError, address
 from app.engines.vllm.limits import Limits, Turns
@@ -13,6 +14,7 @@ from app.engines.vllm.replicas import Replicas
 from app.errors import AppError, EngineError
 
 Kind = Literal["stream", "score"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Pool:
@@ -40,6 +42,33 @@ class Pool:
         """Return how many requests of this process a server works on and how many wait for it."""
         both = [self.turns(url, kind) for kind in ("stream", "score")]
         return sum(turns.running for turns in both), sum(turns.queued for turns in both)
+
+    def traffic(self, url: str, checkpoints: Sequence[Checkpoint]) -> Traffic:
+        """Tell what a server is asked now, on whatever event loop; callable from any thread."""
+        loops = list(self._turns.values())
+        streams, scorings = ([here[url, kind] for here in loops if (url, kind) in here] for kind in KINDS)
+        return Traffic(
+            where=address(url),
+            streams=sum(turns.running for turns in streams),
+            scorings=sum(turns.running for turns in scorings),
+            waiting_streams=sum(turns.queued for turns in streams),
+            waiting_scorings=sum(turns.queued for turns in scorings),
+            most=self.limits.streams,
+            trouble=self._trouble(url, checkpoints),
+        )
+
+    def _trouble(self, url: str, checkpoints: Sequence[Checkpoint]) -> str:
+        if url in self.leaking:
+            return self.leaking[url]
+        for checkpoint in checkpoints:
+            aside = self.replicas.aside(url, checkpoint.served_name)
+            left = self.replicas.seconds_left(aside) if aside else 0
+            if aside and checkpoint.replicas:
+                return f"set aside, tried again in {left:.0f} s ({aside.why.removesuffix('.')});"
+            # The only server is asked all the same, and scoring alone takes none back: what is older proves nothing.
+            if aside and left:
+                return f"the last request failed ({aside.why.removesuffix('.')});"
+        return ""
 
     def candidates(self, checkpoint: Checkpoint, kind: Kind) -> list[str]:
         """List the servers to ask for one request, best first. Raises EngineError when all mix adapters into the base.
