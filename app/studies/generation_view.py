@@ -24,6 +24,7 @@ from models import (
 FAILURES_SHOWN = 100
 _PROMPT_CHARS = 120
 _MILESTONE = 10
+_ALLOWED = frozenset({StudyState.DRAFT, StudyState.PAUSED})
 _LABELS = {
     GenerationState.RUNNING: "Generating",
     GenerationState.DONE: "Done",
@@ -150,9 +151,27 @@ def generation_view(
         beyond=sum(arm.items - arm.answered for arm in coverage if not arm.checkpoint),
         items=coverage[0].items if coverage else _items(session, study.id),
         flags=undecided(session, study.id),
-        allowed=study.state in {StudyState.DRAFT, StudyState.PAUSED},
+        allowed=study.state in _ALLOWED,
         announcement=_announcement(run),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """A run whose process ended before it did: what it has generated, and what is to do still."""
+
+    done: int
+    total: int
+    missing: int
+
+
+def broken_off(session: Session, study: Study, *, now: datetime) -> BrokenOff | None:
+    """Tell of a study whose last run was interrupted and can be resumed; None where nothing is left to resume."""
+    run = _last_run(session, study.id, now)
+    if run is None or run.state != GenerationState.INTERRUPTED or study.state not in _ALLOWED:
+        return None
+    missing = sum(arm.items - arm.answered for arm in arm_coverage(session, study.id) if arm.checkpoint)
+    return BrokenOff(run.done, run.total, missing) if missing else None
 
 
 def failed_places(session: Session, study_id: str) -> set[tuple[str, str]]:

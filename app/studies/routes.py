@@ -14,6 +14,7 @@ from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
 from app.studies.coverage import arm_coverage, pair_progress
 from app.studies.drafts import regular_items
+from app.studies.generation_view import broken_off
 from app.studies.opening_facts import checklist
 from app.studies.presets import PRESETS
 from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study, studies_of
@@ -78,6 +79,7 @@ def _study_page(request: Request, session: Session, study: Study) -> Response:
         items=regular_items(session, study),
         answers=answers_of(session, study.id),
         arms=arm_coverage(session, study.id),
+        broken_off=broken_off(session, study, now=now()),
         pairs=pair_progress(session, study),
         opening=() if study.state is StudyState.OPEN else checklist(session, study, now()),
         annotators=session.exec(select(func.count()).where(Membership.study_id == study.id)).one(),

@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult, and_, or_
 from sqlmodel import Session, col, func, select, update
 
 from app.errors import ConflictError
-from app.studies.scoring_rules import LEASE, tried_again_at
+from app.studies.scoring_rules import LEASE, MOST_ATTEMPTS, tried_again_at
 from models import (
     Arm,
     BasePrompt,
@@ -30,6 +30,9 @@ from models import (
 )
 
 _UNFINISHED = (ScoringState.RUNNING, ScoringState.PAUSED)
+_ENDED_ITS_SERVER = (
+    f"Each of {MOST_ATTEMPTS} servers that read it ended before it was done. See their logs: memory may have run out."
+)
 _OPEN = (TaskState.WAITING, TaskState.CLAIMED)
 
 
@@ -143,6 +146,11 @@ def claim(session: Session, worker: str, *, most: int, now: datetime) -> list[Cl
     )
     claimed = []
     for task, base_prompt in session.exec(query).all():
+        if task.state is TaskState.CLAIMED and task.attempts + 1 >= MOST_ATTEMPTS:
+            fail_task(session, task, _ENDED_ITS_SERVER, lasting=True, now=now)
+            continue
+        # Whoever had it has died, perhaps of it.
+        task.attempts += task.state is TaskState.CLAIMED
         task.state, task.worker, task.lease_until = TaskState.CLAIMED, worker, now + LEASE
         session.add(task)
         claimed.append(Claim(task.run_id, task.response_id, task.checkpoint, BasePrompt(base_prompt)))

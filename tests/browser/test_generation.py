@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from sqlmodel import func, select
 
 from app.db import reading, writing
+from app.engines.traffic import Traffic
 from app.errors import EngineError
 from app.studies.design import NewArm
 from app.studies.queries import create_study
@@ -136,6 +137,11 @@ def test_every_state_is_readable_everywhere(  # noqa: PLR0917  fixtures, by name
 
     script(scripted_engines, "lft", fail_at=2, error=EngineError("lft ran out of memory.", remedy="Free some."))
     script(scripted_engines, "sft", stall_at=3)
+    away = "set aside, tried again in 8 s (The server of checkpoint 'sft' (10.0.0.12:8002) cannot be reached);"
+    scripted_engines.now = [
+        Traffic("10.0.0.11:8001", streams=64, scorings=1, waiting_streams=12, waiting_scorings=3, most=64),
+        Traffic("10.0.0.12:8002", streams=0, scorings=0, waiting_streams=0, waiting_scorings=0, trouble=away),
+    ]
     page = page_for(alice, width=width, height=900, color_scheme=scheme)
     page.goto(f"/studies/{draft.id}/generation")
     look("before")
@@ -151,6 +157,10 @@ def test_every_state_is_readable_everywhere(  # noqa: PLR0917  fixtures, by name
         run.state, run.message = GenerationState.INTERRUPTED, "Cut off."
     page.reload()
     look("interrupted")
+    page.goto(f"/studies/{draft.id}")
+    expect(page.get_by_role("button", name="Resume: 12 responses to go")).to_be_visible()
+    look("interrupted-overview")
+    page.goto(f"/studies/{draft.id}/generation")
     script(scripted_engines, "lft", fail_at=None, error=None)
     page.get_by_role("button", name="Retry 12 failed").click()
     expect(page.get_by_role("heading", name="Everything is generated")).to_be_visible(timeout=30_000)

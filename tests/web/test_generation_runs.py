@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import structlog
+from bs4 import BeautifulSoup
 from sqlmodel import select
 
 from app.db import reading, writing
@@ -260,6 +261,38 @@ def test_a_run_that_lost_its_server_is_shown_interrupted_and_resumed(
     with pytest.raises(generation.RunEndedError):
         asyncio.run(generate.run_claimed(database, scripted_engines, old))
     assert count(database, Response) == count(database, ItemResponse) == 9
+
+
+def overview(client, study):
+    return BeautifulSoup(client.get(f"/studies/{study.id}").text, "html.parser")
+
+
+def test_a_study_says_that_its_generation_was_interrupted_and_resumes_it_with_one_press(
+    researcher, database, draft, alice, scripted_engines
+):
+    assert overview(researcher, draft).select_one("#generation-resume") is None
+    with writing(database) as session:
+        generation.claim(session, get_study(session, draft.id), user=alice, now=now())
+    assert overview(researcher, draft).select_one("#generation-resume") is None
+    # What the next start of the process with the models does.
+    Generations(database)
+    button = overview(researcher, draft).select_one("#generation-resume")
+    assert words(button) == "Resume: 9 responses to go"
+    assert "ended after 0 of 9 responses, which are kept" in words(button.find_parent(class_="banner"))
+    form = button.find_parent("form")
+    assert researcher.post(form["action"]).headers["location"] == f"/studies/{draft.id}/generation"
+    assert ended(database).state is GenerationState.DONE
+    assert overview(researcher, draft).select_one("#generation-resume") is None
+
+
+def test_an_open_study_is_not_offered_what_it_would_be_refused(researcher, database, draft, alice):
+    with writing(database) as session:
+        generation.claim(session, get_study(session, draft.id), user=alice, now=now())
+        generation.interrupt_unfinished(session, now=now())
+    assert overview(researcher, draft).select_one("#generation-resume")
+    with writing(database) as session:
+        session.get_one(Study, draft.id).state = StudyState.OPEN
+    assert overview(researcher, draft).select_one("#generation-resume") is None
 
 
 def test_a_server_marks_at_its_start_what_it_left_and_leaves_a_live_command_alone(database, draft, alice):

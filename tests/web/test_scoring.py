@@ -152,6 +152,23 @@ def test_workers_beside_each_other_never_claim_one_response_twice(database, alic
     assert len(claimed) == len(set(claimed)) == ALL
 
 
+def test_a_response_that_ends_every_process_that_reads_it_is_given_up(database, alice, draft, researcher):
+    order(database, alice, draft)
+    at, poison = now(), tasks(database)[0].response_id
+    for _ in range(MOST_ATTEMPTS):
+        assert len(claim(database, "dies", at=at)) == ALL
+        with writing(database) as session:
+            for task in session.exec(select(ScoringTask).where(ScoringTask.response_id != poison)):
+                task.worker = "stops"
+            assert scoring.release(session, "stops") == ALL - 1
+        at += LEASE
+    assert poison not in {one.response_id for one in claim(database, "lives", at=at)}
+    (given_up,) = tasks(database, state=TaskState.FAILED)
+    assert given_up.response_id == poison
+    assert len(tasks(database, state=TaskState.CLAIMED, worker="lives", attempts=0)) == ALL - 1
+    assert f"Each of {MOST_ATTEMPTS} servers that read it ended before it was done." in words(page(researcher, draft))
+
+
 def test_what_a_dead_worker_had_claimed_is_claimed_again_when_its_lease_ends(database, alice, draft):
     order(database, alice, draft)
     began = now()
