@@ -1,18 +1,19 @@
-// The generation page asks by itself how far a run is: only while its tab is seen, and without a heap of messages when
-// the server is away for a moment.
+// A page of background work (`data-work` names its part) asks by itself how far it is: only while its tab is seen, and
+// without a heap of messages when the server is away for a moment.
 
 const main = document.getElementById("main");
-const stale = document.getElementById("generation-stale");
+const part = document.querySelector("[data-work]").dataset.work;
+const stale = document.getElementById(`${part}-stale`);
 let held = "";
 
-const asksByItself = (event) => event.target.id === "generation" && event.detail.requestConfig?.verb === "get";
+const asksByItself = (event) => event.target.id === part && event.detail.requestConfig?.verb === "get";
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (asksByItself(event) && document.hidden) event.preventDefault();
 });
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) window.htmx?.trigger("#generation", "refresh");
+  if (!document.hidden) window.htmx?.trigger(`#${part}`, "refresh");
 });
 
 // Stopped before the document hears it: there every failure becomes a message of its own.
@@ -25,13 +26,13 @@ for (const name of ["htmx:sendError", "htmx:responseError"]) {
 }
 
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.target?.id !== "generation") return;
-  held = document.activeElement?.closest("#generation") ? document.activeElement.id : "";
+  if (event.detail.target?.id !== part) return;
+  held = document.activeElement?.closest(`#${part}`) ? document.activeElement.id : "";
   if (event.detail.shouldSwap) stale.hidden = true;
 });
 
-// A button that is gone, because the run has ended, leaves the keyboard at the words that say so.
+// A button that is gone, because the work has ended, leaves the keyboard at the words that say so.
 document.addEventListener("htmx:afterSettle", () => {
-  if (held && document.activeElement === document.body) document.getElementById("generation-state")?.focus();
+  if (held && document.activeElement === document.body) document.getElementById(`${part}-state`)?.focus();
   held = "";
 });
