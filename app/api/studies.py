@@ -35,6 +35,7 @@ from app.studies.imports import SentFile, import_file
 from app.studies.queries import get_study, studies_of
 from app.studies.routes import move_study
 from app.studies.setup_view import bounds_of, roles_of
+from app.web.requests import FORMS, content_type
 from models import Study
 
 router = APIRouter(tags=["studies"])
@@ -66,6 +67,13 @@ def show_study(session: ReadSession, user: CurrentUser, study_id: str) -> StudyO
 
 
 async def _sent(request: Request) -> bytes:
+    """Return the body as it is; a form around it would be taken for prompts, line by line."""
+    if content_type(request) in FORMS:
+        raise InvalidInputError(
+            "Prompts are the body itself, not a form.",
+            where="Content-Type",
+            remedy="Send the file as it is, with Content-Type: application/jsonl (curl: --data-binary @FILE).",
+        )
     return await request.body()
 
 

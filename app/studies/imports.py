@@ -86,10 +86,11 @@ def _prompts(session: Session, study: Study, design: Design, text: str, *, max_c
         return f"These {len(prompts)} prompts were there already; nothing changed."
     _refuse_clash(prompts, design)
     save_draft(session, replace(design, prompts=prompts, strata=known), user_id=user_id, study=study)
+    came = f"{len(prompts)} {'prompt' if len(prompts) == 1 else 'prompts'} imported"
     if not known:
-        return f"{len(prompts)} prompts imported."
+        return f"{came}."
     several = len(set(known.values()))
-    return f"{len(prompts)} prompts imported, in {several} {'stratum' if several == 1 else 'strata'}."
+    return f"{came}, in {several} {'stratum' if several == 1 else 'strata'}."
 
 
 def _refuse_clash(prompts: tuple[str, ...], design: Design) -> None:

@@ -40,6 +40,7 @@ _TITLES = {
     504: "A model took too long",
     507: "The server cannot store anything now",
 }
+_JSON = "Send a JSON object in UTF-8, not compressed, with Content-Type: application/json."
 _SENTENCES = {
     404: "There is nothing at this address, or it is not yours to see.",
     405: "This address does not take that kind of request.",
@@ -103,7 +104,8 @@ def _on_storage_error(request: Request, error: Exception) -> Response:
 def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     message = _SENTENCES.get(error.status_code, str(error.detail))
-    response = _answer(request, status=error.status_code, message=message)
+    unread = is_api(request.scope) and error.status_code == HTTPStatus.BAD_REQUEST
+    response = _answer(request, status=error.status_code, message=message, remedy=_JSON if unread else "")
     response.headers.update(error.headers or {})
     return response
 
@@ -114,7 +116,16 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     place = first["loc"][0] if first["loc"] else "request"
     if place == "path":
         return _answer(request, status=_NOT_FOUND, message=_SENTENCES[_NOT_FOUND])
+    if is_api(request.scope) and (first["type"] == "json_invalid" or first["loc"] == ("body",)):
+        return _answer(request, status=422, message=_no_object(first), remedy=_JSON)
     return _answer(request, status=422, message=_field_sentence(first), where=_field(first))
+
+
+def _no_object(problem: dict[str, Any]) -> str:
+    """Say what a body is that should have been a JSON object; where it breaks off, if it is none at all."""
+    if problem["type"] == "json_invalid":
+        return f"The body is no JSON: {problem['ctx']['error'].lower()} at character {problem['loc'][1] + 1}."
+    return "There is no body." if problem["type"] == "missing" else "The body is no JSON object."
 
 
 def _field_sentence(problem: dict[str, Any]) -> str:

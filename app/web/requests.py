@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -18,7 +18,7 @@ from app.web.uploads import UPLOAD_PATHS
 
 log = structlog.get_logger(__name__)
 
-_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Asked for without end by machines.
 _UNREMARKABLE = frozenset({"/static", "/healthz", "/readyz", "/metrics"})
@@ -74,16 +74,30 @@ def _route(scope: Scope) -> str:
     return path or ("/static" if scope["path"].startswith("/static/") else "unmatched")
 
 
-async def refuse_unstorable(request: Request) -> None:
+def content_type(request: Request) -> str:
+    """Return the kind of body that was announced, in lower case and without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def refuse_unstorable(request: Request) -> AsyncIterator[None]:
     """Refuse text no database can keep, in the address, a form or JSON: NUL, and halves of surrogate pairs."""
+    try:
+        await _look_through(request)
+        yield
+    finally:
+        # Nobody else closes the files of a form that was sent to a route without one.
+        await request.close()
+
+
+async def _look_through(request: Request) -> None:
     if _unstorable(request.url.path) or "%00" in request.scope["query_string"].decode("latin-1"):
         raise InvalidInputError("The address contains a NUL character.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(request)
     sent: Iterable[tuple[str, object]] = ()
     if request.url.path in UPLOAD_PATHS and kind == "multipart/form-data":
         # Reading it here would hold a whole file; `receive_upload` refuses the same in the form around it.
         return
-    if kind in _FORMS:
+    if kind in FORMS:
         sent = (await request.form()).multi_items()
     elif kind == "application/json":
         sent = _fields(await request.body())
