@@ -171,7 +171,7 @@ def _answer(request: Request, *, status: int, message: str, remedy: str = "", wh
         if "session" in request.scope and not hasattr(request.state, "user"):
             # No route matched, so nobody has looked who this is; their way back is in the top bar.
             request.state.user = _known(request)
-        words = {"title": title, "message": message, "remedy": remedy, "code": _code(status, remedy)}
+        words = {"status": status, "title": title, "message": message, "remedy": remedy, "code": _code(status, remedy)}
         return render(request, "errors/page.html", status_code=status, **words)
     response = render(request, "errors/_toast.html", status_code=status, title=title, message=message, remedy=remedy)
     response.headers["HX-Retarget"] = "#toasts"

@@ -29,6 +29,24 @@ def test_they_are_sound_and_fit(page_for, database, study, alice, bob, axe, pict
         picture(page, f"account{path.replace('/', '-').replace(bob.id, 'bob')}-{scheme}")
 
 
+def test_what_stands_in_a_row_lines_up_and_nothing_to_fill_in_is_as_wide_as_the_page(page_for, study, alice):
+    page = page_for(alice, width=1600)
+    page.goto("/audit")
+    boxes = [
+        one.bounding_box() for one in page.locator(".account-filter :is(select, input:not([type=hidden]), .btn)").all()
+    ]
+    assert len(boxes) == 5
+    assert len({round(box["y"]) for box in boxes}) == len({round(box["height"]) for box in boxes}) == 1
+    page.goto(f"/studies/{study.id}/results/judgments")
+    controls = page.locator(".result-choice :is(select, input:not([type=hidden]), .btn)").all()
+    assert len(controls) == 4
+    ends = [box["y"] + box["height"] for box in (one.bounding_box() for one in controls)]
+    assert max(ends) - min(ends) < 1
+    for path, label in (("/account/tokens", "Name"), (f"/studies/{study.id}/import", "File")):
+        page.goto(path)
+        assert page.get_by_label(label, exact=True).bounding_box()["width"] < 800, path
+
+
 def test_a_token_is_made_and_revoked_by_keyboard(page_for, alice):
     page = page_for(alice)
     page.goto("/account/tokens")

@@ -25,6 +25,7 @@ from models import (
     TuningSet,
     User,
 )
+from models.base import now
 from tests.factories import fill_study, make_response
 from tests.web.judging_help import a_form, take
 
@@ -225,7 +226,9 @@ def place(app, database, study, alice, bob, annotator, researcher):
             state=RunState.DONE,
             created_by=alice.id,
         )
-        response = make_response(session, run={"engine": "scripted", "text_lengths": [1] * 10})
+        response = make_response(
+            session, run={"engine": "scripted", "base_prompt": "same_ids", "text_lengths": [1] * 10}
+        )
         tuning_set = TuningSet(name="Kettles", sha256="0" * 64, filename="k.jsonl", n=1, state=ImportState.READY)
         file = ScoredFile(name="run", sha256="0" * 64, tuned="sft", base="base", created_by=alice.id)
         exclusion = Exclusion(study_id=study.id, rule="recognised")
@@ -253,7 +256,7 @@ def place(app, database, study, alice, bob, annotator, researcher):
         session.flush()
         evidence = Evidence(**where, place=1, set_id=seen.id, position=0, is_decoy=False)
         session.add(evidence)
-        export = Export(study_id=study.id, state=ExportState.DONE, fingerprint="e" * 64)
+        export = Export(study_id=study.id, state=ExportState.DONE, fingerprint="e" * 64, as_of=now())
         session.add(export)
     file_of_export = app.state.exports.folder / study.id / f"{'e' * 64}.zip"
     file_of_export.parent.mkdir(parents=True)

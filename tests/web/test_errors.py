@@ -220,7 +220,9 @@ def test_a_program_that_is_not_signed_in_is_told_so(failing):
     response = failing.get("/checkpoints", headers={"Accept": "application/json"})
     assert response.status_code == 401
     assert json.loads(response.text)["error"]["message"] == "Please sign in first."
-    assert failing.post("/studies").status_code == 401
+    page = failing.post("/studies")
+    assert page.status_code == 401
+    assert BeautifulSoup(page.text, "html.parser").select_one("main a[href='/login']").text == "Sign in"
 
 
 @pytest.mark.parametrize("form", ["console", "json"])

@@ -253,7 +253,7 @@ def test_a_list_of_judgments_pages_and_refuses_what_is_not_there(researcher, dat
     number, first = listed(researcher, place)
     assert (number, len(first)) == (PAGE + 2, PAGE)
     page = BeautifulSoup(researcher.get(f"{place}?annotator=a00000000001").text, "html.parser")
-    later = page.find("a", string="Later")["href"]
+    later = page.find("a", string="Next")["href"]
     assert "annotator=a00000000001" in later
     number, second = listed(researcher, place + later)
     assert (number, len(second)) == (PAGE + 2, 2)
