@@ -29,7 +29,7 @@ _TITLES = {
     404: "Not found",
     405: "Not possible here",
     408: "That came too slowly",
-    409: "Something changed meanwhile",
+    409: "Not possible as things stand",
     410: "No longer valid",
     413: "Too large",
     422: "Something is missing or wrong",
