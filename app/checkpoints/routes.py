@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -29,14 +29,15 @@ async def checkpoints_page(request: Request, user: CurrentUser) -> Response:
     return await _shown(request, user)
 
 
-async def _shown(request: Request, user: User, said: str = "") -> Response:
+async def _shown(request: Request, user: User, said: str = "", acted: str = "") -> Response:
     engines: Engines = request.app.state.engines
     states = await checkpoint_states(engines)
-    return await run_in_threadpool(_page, request, engines, states, may_load=user.role == Role.OWNER, said=said)
+    done = {"may_load": user.role == Role.OWNER, "said": said, "acted": acted}
+    return await run_in_threadpool(_page, request, engines, states, done)
 
 
 def _page(
-    request: Request, engines: Engines, states: Mapping[str, CheckpointState], *, may_load: bool, said: str
+    request: Request, engines: Engines, states: Mapping[str, CheckpointState], done: Mapping[str, Any]
 ) -> Response:
     with reading(request.app.state.database) as session:
         tuning_sets = attached_sets(session)
@@ -46,8 +47,7 @@ def _page(
         rows=rows(engines.registry.checkpoints.values(), states, tuning_sets),
         registry=str(engines.registry.path),
         problem=request.app.state.registry_problem,
-        may_load=may_load,
-        said=said,
+        **done,
     )
 
 
@@ -56,7 +56,7 @@ async def check(request: Request, user: CurrentUser, name: Name = "") -> Respons
     """Run a checkpoint's self-check now; its result stays on the page until the server stops."""
     engines: Engines = request.app.state.engines
     await engines.verify(name)
-    return await _done(request, user, f"{name} was checked.")
+    return await _done(request, user, f"{name} was checked.", f"check {name}")
 
 
 @router.post("/checkpoints/load")
@@ -64,7 +64,7 @@ async def load(request: Request, user: CurrentUser, name: Name = "") -> Response
     """Load an adapter of the registry into its servers; what it is and where it lies is the registry's word alone."""
     async with _written_down(request, user, "load", name):
         found = await load_adapter(request.app.state.engines, name)
-    return await _done(request, user, f"{name} was loaded; {found.detail}.")
+    return await _done(request, user, f"{name} was loaded; {found.detail}.", f"adapter {name}")
 
 
 @router.post("/checkpoints/unload")
@@ -72,7 +72,7 @@ async def unload(request: Request, user: CurrentUser, name: Name = "") -> Respon
     """Drop an adapter from its servers."""
     async with _written_down(request, user, "unload", name):
         await unload_adapter(request.app.state.engines, name)
-    return await _done(request, user, f"{name} was unloaded.")
+    return await _done(request, user, f"{name} was unloaded.", f"adapter {name}")
 
 
 @asynccontextmanager
@@ -88,7 +88,8 @@ async def _written_down(request: Request, user: User, what: str, name: str) -> A
             await run_in_threadpool(write_down, request, user, said, detail=name)
 
 
-async def _done(request: Request, user: User, said: str) -> Response:
+async def _done(request: Request, user: User, said: str, acted: str) -> Response:
+    """Show the list with what was said; the focus stays on the button that was pressed, or on the one in its place."""
     if is_htmx(request):
-        return await _shown(request, user, said)
+        return await _shown(request, user, said, acted)
     return RedirectResponse("/checkpoints", status_code=303)
