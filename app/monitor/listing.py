@@ -120,7 +120,7 @@ def _listed(row: int, standing: Standing, pairs: dict[str, str]) -> ListedRow:
         "recognised a model": columns.recognised[row],
     }
     return ListedRow(
-        presentation_id=str(columns.ids[row]),
+        presentation_id=columns.id_of(row),
         item=names.items[columns.items[columns.item[row]]],
         pair=pairs.get(columns.pairs[columns.pair[row]], ""),
         pid=names.pids[columns.people[columns.who[row]]],

@@ -86,7 +86,7 @@ def _gold(sheet: Sheet, own: Ints) -> GoldResult:
 def _gold_wrong(sheet: Sheet, own: Ints) -> tuple[tuple[str, str], ...]:
     columns = sheet.columns
     wrong = own[sheet.gold[own] & ~sheet.right_answer[own]]
-    return tuple((str(columns.ids[row]), columns.items[columns.item[row]]) for row in wrong)
+    return tuple((columns.id_of(row), columns.items[columns.item[row]]) for row in wrong)
 
 
 def _attempts(session: Session, study_id: str) -> dict[str, Attempts]:

@@ -123,7 +123,7 @@ def _outcome(arm_id: str, names: Names) -> str:
 
 def _answered(row: int, sheet: Sheet, names: Names) -> tuple[str, str, str]:
     columns = sheet.columns
-    return names.pids[columns.people[columns.who[row]]], answer_words(row, sheet, names), str(columns.ids[row])
+    return names.pids[columns.people[columns.who[row]]], answer_words(row, sheet, names), columns.id_of(row)
 
 
 def answer_words(row: int, sheet: Sheet, names: Names) -> str:
@@ -138,15 +138,15 @@ def note_rows(session: Session, sheet: Sheet, names: Names, limit: int) -> tuple
     """Name who flagged, commented on or skipped what, newest first, at most `limit`; and how many there are."""
     columns = sheet.columns
     noted = np.flatnonzero(columns.noted)[::-1]
-    words = _words(session, {str(columns.ids[row]): int(columns.number[row]) for row in noted[:limit]})
+    words = _words(session, {columns.id_of(row): int(columns.number[row]) for row in noted[:limit]})
     return [
         Note(
-            presentation_id=str(columns.ids[row]),
+            presentation_id=columns.id_of(row),
             pid=names.pids[columns.people[columns.who[row]]],
             item=names.items[columns.items[columns.item[row]]],
             flagged=bool(columns.flagged[row]),
             skipped=ANSWERED[columns.preference[row]] == SKIP,
-            text=words[str(columns.ids[row])],
+            text=words[columns.id_of(row)],
         )
         for row in noted[:limit]
     ], len(noted)
@@ -166,7 +166,7 @@ def _words(session: Session, wanted: Mapping[str, int]) -> dict[str, str]:
 def blinding_of(session: Session, study_id: str, sheet: Sheet) -> Blinding:
     """Count who believes to have recognised a model, and what they guessed."""
     columns = sheet.columns
-    said = [str(one) for one in columns.ids[sheet.judged & columns.recognised]]
+    said = columns.ids[sheet.judged & columns.recognised].astype(np.str_).tolist()
     guessed = [(columns.guesses[one].strip(), one) for one in said if one in columns.guesses]
     exits = session.exec(select(ExitAnswer).where(ExitAnswer.study_id == study_id)).all()
     guesses, where = Counter(guess for guess, _ in guessed), dict(guessed)

@@ -5,9 +5,10 @@ from collections import Counter
 from itertools import combinations, pairwise
 from statistics import fmean, median
 
-from app.monitor.columns import Judged, KnownItem, columns_of, sheet_of
+from app.monitor.columns import Judged, KnownItem, microseconds, sheet_of
 from app.monitor.exclusions import people_of, reasons
 from app.monitor.facts import is_right
+from app.monitor.gathering import columns_of
 from app.monitor.people import rows_by_person
 from app.monitor.profile import profile_of
 
@@ -20,8 +21,8 @@ def judged(vote, *, number=1, read=(None, None)):
         presentation_id=vote.presentation_id, number=number, annotator_id=vote.annotator_id, item_id=vote.item_id,
         pair_id=vote.pair_id, left_arm_id=vote.left_arm_id, right_arm_id=vote.right_arm_id,
         left_response_id=vote.left_response_id, right_response_id=vote.right_response_id, preference=vote.preference,
-        active_ms=vote.active_ms, submitted_at=vote.submitted_at, recognised=vote.recognised, guess=vote.guess,
-        flagged=vote.flagged, noted=bool(vote.flagged or vote.comment or vote.skip_reason),
+        active_ms=vote.active_ms, submitted=microseconds(vote.submitted_at), recognised=vote.recognised,
+        guess=vote.guess, flagged=vote.flagged, noted=bool(vote.flagged or vote.comment or vote.skip_reason),
         guideline_version=vote.guideline_version, read_left=read[0], read_right=read[1],
     )  # fmt: skip
 
@@ -32,7 +33,7 @@ def sheet(votes, lengths=None, *, columns=None, reads=None):
     items = {vote.item_id: KnownItem(vote.item_kind, vote.expected) for vote in votes}
     better = next((vote.better_arm_id for vote in votes if vote.better_arm_id), "")
     rows = [judged(vote, read=(reads or {}).get(vote.presentation_id, (None, None))) for vote in votes]
-    return sheet_of(columns or columns_of(rows), items, lengths or {}, better)
+    return sheet_of(columns or columns_of([rows]), items, lengths or {}, better)
 
 
 def one_profile(votes, lengths, **over):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.monitor.columns import columns_of
 from app.monitor.disagreement import disputed
 from app.monitor.exclusions import Person, Rule
 from app.monitor.facts import Vote
+from app.monitor.gathering import columns_of
 from app.monitor.people import rows_by_person
 from app.monitor.profile import profile_of
 from app.monitor.taken_out import taken_out
@@ -106,13 +106,13 @@ def test_what_rules_take_out_and_what_is_disputed_are_those_counted_one_by_one(v
     made = sheet(votes, LENGTHS)
     out = taken_out(rules, made, MEMBERS)
     expected = plain_taken_out(rules, votes, MEMBERS)
-    assert set(made.columns.ids[out].tolist()) == expected
+    assert {made.columns.id_of(row) for row in np.flatnonzero(out)} == expected
     queue, number = disputed(made, out, 100)
     left = [vote for vote in votes if vote.presentation_id not in expected]
     assert number == len(queue)
-    ids = made.columns.ids
     assert [
-        (one.item_id, one.pair_id, one.score, dict(one.outcomes), {str(ids[row]) for row in one.rows}) for one in queue
+        (one.item_id, one.pair_id, one.score, dict(one.outcomes), {made.columns.id_of(row) for row in one.rows})
+        for one in queue
     ] == plain_disputed(left)
     assert disputed(made, out, 2) == (queue[:2], number)
 
@@ -145,16 +145,19 @@ def test_columns_do_not_depend_on_how_they_were_put_together(votes, data):
         if vote.presentation_id in edited
     ]
     last = [judged(vote, number=2 if vote.presentation_id in edited else 1) for vote in votes]
-    whole = sheet(votes, LENGTHS, columns=columns_of(data.draw(st.permutations(first + last))))
-    cut = data.draw(st.integers(0, len(last)))
-    parts = columns_of(first + last[:cut])
-    parts = columns_of(last[cut:], parts)
+    whole = sheet(votes, LENGTHS, columns=columns_of([data.draw(st.permutations(first + last))]))
+    cut, size = data.draw(st.integers(0, len(last))), data.draw(st.integers(1, 9))
+    early = first + last[:cut]
+    parts = columns_of(early[at : at + size] for at in range(0, len(early), size))
+    parts = columns_of([last[cut:]], parts)
     together = sheet(votes, LENGTHS, columns=parts)
     assert whole.columns.ids.tolist() == together.columns.ids.tolist()
     assert dict(whole.columns.guesses) == dict(together.columns.guesses)
     for name in ("regular", "gold", "judged", "side", "longer", "right_answer"):
         assert np.array_equal(getattr(whole, name), getattr(together, name)), name
-    for name in ("number", "preference", "active_ms", "submitted", "recognised", "flagged", "guideline_version"):
+    for name in (
+        "number", "preference", "active_ms", "submitted", "recognised", "flagged", "noted", "guideline_version",
+    ):  # fmt: skip
         assert np.array_equal(getattr(whole.columns, name), getattr(together.columns, name)), name
     named = [
         [(c.people[c.who[at]], c.items[c.item[at]], c.pairs[c.pair[at]], c.arms[c.left[at]]) for at in range(len(c))]

@@ -25,9 +25,9 @@ def seen(database, study):
         c = kept.judged_columns(session, session.get_one(Study, study.id))
     return [
         (
-            str(c.ids[at]), c.people[c.who[at]], c.items[c.item[at]], c.pairs[c.pair[at]], c.arms[c.left[at]],
+            c.id_of(at), c.people[c.who[at]], c.items[c.item[at]], c.pairs[c.pair[at]], c.arms[c.left[at]],
             ANSWERED[c.preference[at]], c.active_ms[at], EPOCH + timedelta(microseconds=int(c.submitted[at])),
-            c.recognised[at], c.guesses.get(str(c.ids[at]), "").strip(), c.flagged[at], c.guideline_version[at],
+            c.recognised[at], c.guesses.get(c.id_of(at), "").strip(), c.flagged[at], c.guideline_version[at],
         )
         for at in range(len(c))
     ]  # fmt: skip
