@@ -23,6 +23,7 @@ ANSWERED = ("left", "right", "tie_good", "tie_bad", SKIP)
 CODE = {answer: code for code, answer in enumerate(ANSWERED)}
 _SKIP = CODE[SKIP]
 NOBODY = -1
+_WORD = 8
 
 
 class Judged(NamedTuple):
@@ -52,7 +53,7 @@ class Judged(NamedTuple):
     read_right: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Columns:
     """Judgments in the order they were first submitted, ids breaking ties. `submitted` is in microseconds, UTC.
 
@@ -96,6 +97,13 @@ class Columns:
     def id_of(self, row: int) -> str:
         """Name the presentation that was judged."""
         return bytes(self.ids[row]).decode("ascii")
+
+
+def words_of(ids: Ids, width: int = 0) -> list[npt.NDArray[np.uint64]]:
+    """Read ids, as if of `width` bytes at least, as numbers in the same order, which are sorted much faster."""
+    count = -(-max(ids.dtype.itemsize, width) // _WORD)
+    table = ids.astype(f"S{count * _WORD}").view(">u8").reshape(len(ids), count)
+    return [table[:, at].astype(np.uint64) for at in range(count)]
 
 
 def microseconds(moment: datetime) -> int:

@@ -1,9 +1,8 @@
 """How far each pair of a study is: judgments given, in hand and wanted, item by item. For researchers' routes alone."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from sqlalchemy.orm import aliased
@@ -11,7 +10,8 @@ from sqlmodel import Session, col, select
 
 from app.monitor.columns import ANSWERED, Sheet
 from app.monitor.facts import SKIP
-from models import Arm, Item, ItemKind, ItemResponse, Pair, Presentation, PresentationState, Study
+from app.monitor.in_hand import Leased
+from models import Arm, Item, ItemKind, ItemResponse, Pair, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Coverage:
     held_back: int
 
 
-def coverage_of(session: Session, study: Study, sheet: Sheet, now: datetime) -> list[Coverage]:
-    """Count every pair that is a result, by names; leases that ran out are in nobody's hand."""
+def coverage_of(session: Session, study: Study, sheet: Sheet, held: Iterable[Leased]) -> list[Coverage]:
+    """Count every pair that is a result, by names; `held` is what is in somebody's hand."""
     first, second = aliased(Arm), aliased(Arm)
     pairs = session.exec(
         select(Pair.id, first.id, second.id, first.name, second.name)  # type: ignore[call-overload]
@@ -49,7 +49,7 @@ def coverage_of(session: Session, study: Study, sheet: Sheet, now: datetime) -> 
         select(Item.id, Item.overlap).where(Item.study_id == study.id, Item.kind == ItemKind.REGULAR)
     ).all()
     shown = _shown(session, study.id)
-    counts = _counts(sheet, _in_hand(session, study.id, now))
+    counts = _counts(sheet, Counter((one.pair_id, one.item_id) for one in held))
     found = []
     for pair_id, one, other, name, other_name in pairs:
         wanted = {
@@ -112,15 +112,6 @@ def _counts(sheet: Sheet, in_hand: Mapping[tuple[str, str], int]) -> dict[tuple[
         of_judged, _, of_skipped = found.get(key, (0, 0, 0))
         found[key] = (of_judged, number, of_skipped)
     return dict(found)
-
-
-def _in_hand(session: Session, study_id: str, now: datetime) -> Counter[tuple[str, str]]:
-    query = select(Presentation.pair_id, Presentation.item_id).where(
-        Presentation.study_id == study_id,
-        Presentation.state == PresentationState.LEASED,
-        Presentation.leased_until > now,
-    )
-    return Counter(session.exec(query).all())
 
 
 def pair_names(session: Session, study_id: str) -> dict[str, str]:

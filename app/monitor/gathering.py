@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.monitor.columns import CODE, Bools, Columns, Ids, Ints, Judged
+from app.monitor.columns import CODE, Bools, Columns, Ids, Ints, Judged, words_of
 
 _Values = dict[str, npt.NDArray[Any]]
-_WORD = 8
 # Which list of ids each column has its places in.
 _LISTS = {
     "who": "people",
@@ -115,17 +114,10 @@ def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def _finals(ids: Ids, number: Ints) -> Ints:
     """Find the row of the last revision of each presentation, in the order of the ids."""
-    order = np.lexsort((number, *reversed(_words(ids))))
+    order = np.lexsort((number, *reversed(words_of(ids))))
     in_order = ids[order]
     last: Ints = order[np.append(in_order[1:] != in_order[:-1], np.ones(min(1, len(ids)), dtype=np.bool_))]
     return last
-
-
-def _words(ids: Ids, width: int = 0) -> list[npt.NDArray[np.uint64]]:
-    """Read ids as numbers that are in the same order, and are sorted and compared much faster."""
-    count = -(-max(ids.dtype.itemsize, width) // _WORD)
-    table = ids.astype(f"S{count * _WORD}").view(">u8").reshape(len(ids), count)
-    return [table[:, at].astype(np.uint64) for at in range(count)]
 
 
 def _final_guesses(guesses: Sequence[tuple[str, int, str]], ids: Ids, number: Ints) -> dict[str, str]:
@@ -148,7 +140,7 @@ def _merged(before: Columns, fresh: _Values) -> _Values:
 
 def _is_in(ids: Ids, few: Ids) -> Bools:
     width = max(ids.dtype.itemsize, few.dtype.itemsize)
-    first, sought = _words(ids, width)[0], _words(few, width)[0]
+    first, sought = words_of(ids, width)[0], words_of(few, width)[0]
     found = np.isin(first, sought)
     found[found] = np.isin(ids[found], few)
     return found

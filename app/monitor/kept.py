@@ -50,15 +50,18 @@ _lock = Lock()
 _reading: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 
 
-def judged_columns(session: Session, study: Study) -> Columns:
-    """Read all final judgments of a study, practice and gold too; those read before are not read again."""
+def judged_columns(session: Session, study: Study, finished: int) -> Columns:
+    """Read all final judgments of a study, practice and gold too; those read before are not read again.
+
+    `finished` is how many there are.
+    """
     key = (_database(session), study.id)
     with _lock:
         mine = _reading.setdefault(key, _Turn())
     with mine.lock:
         with _lock:
             known = _kept.get(key)
-        everything, finished = _everything(session), _finished(session, study.id)
+        everything = _everything(session)
         if known is not None and (known.everything, known.finished) == (everything, finished):
             return known.columns
         now = _brought_up(session, study.id, known, everything, finished) if known else None
@@ -92,11 +95,6 @@ def _database(session: Session) -> str:
 
 def _everything(session: Session) -> int:
     return session.exec(select(func.count()).select_from(Revision)).one()
-
-
-def _finished(session: Session, study_id: str) -> int:
-    query = select(func.count()).where(Presentation.study_id == study_id, col(Presentation.state).in_(_FINAL))
-    return session.exec(query).one()
 
 
 def _read(session: Session, study_id: str, everything: int, finished: int) -> _Kept:

@@ -1,4 +1,4 @@
-"""Items by annotators, one page of it at a time, and every lease that is held. For researchers' routes alone."""
+"""Items by annotators, one page of it at a time, and the end of a lease by hand. For researchers' routes alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from sqlmodel import Session, col, func, select
 from app.errors import ConflictError, NotFoundError
 from app.monitor.exclusions import Person
 from app.monitor.pace import hours_words
+from app.monitor.places import pages_of
 from app.monitor.sections import ItemName
 from app.monitor.votes import aware
-from models import Item, Presentation, PresentationState, Revision, Study, StudyEvent, User
+from models import Item, Presentation, PresentationState, Study, StudyEvent, User
 
 ROWS, COLUMNS = 40, 25
 _NOT_THERE = "There is no such judgment in this study, or it is not yours to see."
@@ -47,24 +48,12 @@ class Matrix:
     column_pages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """An item in somebody's hand: for how long already, how long still, and the drafts saved so far."""
-
-    presentation_id: str
-    pid: str
-    item: ItemName
-    age: str
-    left: str
-    drafts: int
-
-
 def matrix_of(
     session: Session, study: Study, members: Mapping[str, Person], now: datetime, *, rows: int = 1, columns: int = 1
 ) -> Matrix:
     """Load one page of the matrix; a page beyond the last is the last."""
     items = session.exec(select(func.count()).select_from(Item).where(Item.study_id == study.id)).one()
-    row_pages, column_pages = _pages(items, ROWS), _pages(len(members), COLUMNS)
+    row_pages, column_pages = pages_of(items, ROWS), pages_of(len(members), COLUMNS)
     row, column = min(max(rows, 1), row_pages), min(max(columns, 1), column_pages)
     people = list(members)[(column - 1) * COLUMNS : column * COLUMNS]
     query = select(Item.id, Item.position, Item.prompt, Item.kind).where(Item.study_id == study.id)
@@ -84,10 +73,6 @@ def matrix_of(
         column_page=column,
         column_pages=column_pages,
     )
-
-
-def _pages(count: int, size: int) -> int:
-    return max(1, -(-count // size))
 
 
 def _cells(
@@ -112,39 +97,6 @@ def _cell(shown: Presentation, now: datetime) -> Cell:
     if shown.state == PresentationState.LEASED and aware(shown.leased_until) > now:
         return Cell(shown.id, "in hand", hours_words(now - aware(shown.created_at)))
     return Cell(shown.id, "expired", "×")  # noqa: RUF001  the sign is meant
-
-
-def leases_of(
-    session: Session, study: Study, items: Mapping[str, ItemName], members: Mapping[str, Person], now: datetime
-) -> list[Lease]:
-    """List what is in somebody's hand now, the lease that ends first on top."""
-    drafts = (
-        select(func.count())
-        .select_from(Revision)
-        .where(Revision.presentation_id == Presentation.id)
-        .correlate(Presentation)
-        .scalar_subquery()
-    )
-    query = (
-        select(Presentation, drafts)
-        .where(
-            Presentation.study_id == study.id,
-            Presentation.state == PresentationState.LEASED,
-            Presentation.leased_until > now,
-        )
-        .order_by(col(Presentation.leased_until), col(Presentation.id))
-    )
-    return [
-        Lease(
-            presentation_id=shown.id,
-            pid=members[shown.annotator_id].pid,
-            item=items[shown.item_id],
-            age=hours_words(now - aware(shown.created_at)),
-            left=hours_words(aware(shown.leased_until) - now),
-            drafts=number,
-        )
-        for shown, number in session.exec(query)
-    ]
 
 
 def shown_in(session: Session, study: Study, presentation_id: str) -> Presentation:

@@ -1,17 +1,20 @@
 """The annotators of a study as its monitor shows them: by pseudonym, each with their profile and what is striking."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sqlmodel import Session, col, select
 
-from app.monitor.columns import Bools, Columns, Ints, Sheet
+from app.monitor.columns import Sheet
+from app.monitor.described import Described, described, nothing
 from app.monitor.exclusions import Person
-from app.monitor.facts import GoldResult
-from app.monitor.profile import Profile, profile_of, warnings_of
+from app.monitor.places import Part, part_of
+from app.monitor.standing import Standing
 from app.monitor.twins import Account, Twins, find_twins
 from models import ComprehensionAttempt, Membership, Study, User
+
+PEOPLE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,73 +29,45 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """One annotator. `told` is what a researcher is told of how they stopped; `excluded` judgments do not count.
-
-    `gold_wrong` are gold items answered otherwise than expected, as (presentation id, item id).
-    """
+    """One annotator. `told` is what a researcher is told of how they stopped; `excluded` judgments do not count."""
 
     pid: str
     state: str
     told: str
-    profile: Profile
-    gold: GoldResult
-    gold_wrong: tuple[tuple[str, str], ...]
+    how: Described
     attempts: Attempts | None
-    warnings: tuple[str, ...]
     excluded: int
 
 
-def people_rows(
-    session: Session, study: Study, sheet: Sheet, members: Mapping[str, Person], out: Bools
-) -> list[PersonRow]:
-    """Describe every annotator, those with warnings first, then in the order they joined."""
+def people_part(session: Session, study: Study, standing: Standing, page: int) -> Part[PersonRow]:
+    """Describe a page of the annotators, those with warnings first, then in the order they joined."""
+    sheet, members = standing.sheet, standing.members
+    known, idle = described(study.id, sheet, standing.meaning), nothing(sheet)
+    everybody = sorted(members, key=lambda key: not known.get(key, idle).warnings)
+    part = part_of(everybody, page, PEOPLE)
     states = {
         user_id: (str(state), told)
         for user_id, state, told in session.exec(
-            select(Membership.user_id, Membership.state, Membership.told).where(Membership.study_id == study.id)
-        )
-    }
-    attempts = _attempts(session, study.id)
-    rows = []
-    for key, own in rows_by_person(sheet.columns, members).items():
-        profile, gold = profile_of(sheet, own), _gold(sheet, own)
-        rows.append(
-            PersonRow(
-                members[key].pid,
-                *states[key],
-                profile,
-                gold,
-                _gold_wrong(sheet, own),
-                attempts.get(key),
-                tuple(warnings_of(profile, gold)),
-                int(np.sum(out[own])),
+            select(Membership.user_id, Membership.state, Membership.told).where(
+                Membership.study_id == study.id, col(Membership.user_id).in_(part.rows)
             )
         )
-    return sorted(rows, key=lambda row: not row.warnings)
-
-
-def rows_by_person(columns: Columns, members: Iterable[str]) -> dict[str, Ints]:
-    """Find everybody's rows, oldest first; of whoever has judged nothing, none."""
-    order = np.argsort(columns.who, kind="stable")
-    edges = np.searchsorted(columns.who[order], np.arange(len(columns.people) + 1))
-    own = {person: order[edges[at] : edges[at + 1]] for at, person in enumerate(columns.people)}
-    return {key: own.get(key, order[:0]) for key in members}
-
-
-def _gold(sheet: Sheet, own: Ints) -> GoldResult:
-    return GoldResult(int(np.sum(sheet.gold[own])), int(np.sum(sheet.right_answer[own])))
-
-
-def _gold_wrong(sheet: Sheet, own: Ints) -> tuple[tuple[str, str], ...]:
+    }
+    attempts = _attempts(session, study.id, part.rows)
     columns = sheet.columns
-    wrong = own[sheet.gold[own] & ~sheet.right_answer[own]]
-    return tuple((columns.id_of(row), columns.items[columns.item[row]]) for row in wrong)
+    counts = np.bincount(columns.who[standing.out], minlength=len(columns.people)).tolist()
+    excluded = dict(zip(columns.people, counts, strict=True))
+    rows = [
+        PersonRow(members[key].pid, *states[key], known.get(key, idle), attempts.get(key), excluded.get(key, 0))
+        for key in part.rows
+    ]
+    return Part(rows, part.page, part.pages, part.number)
 
 
-def _attempts(session: Session, study_id: str) -> dict[str, Attempts]:
+def _attempts(session: Session, study_id: str, people: Sequence[str]) -> dict[str, Attempts]:
     query = (
         select(ComprehensionAttempt)
-        .where(ComprehensionAttempt.study_id == study_id)
+        .where(ComprehensionAttempt.study_id == study_id, col(ComprehensionAttempt.user_id).in_(people))
         .order_by(col(ComprehensionAttempt.number))
     )
     found: dict[str, Attempts] = {}

@@ -12,7 +12,8 @@ from app.monitor.board import board_of
 from app.monitor.choosing import CHOICES, ORDERS
 from app.monitor.judgment import judgment_of
 from app.monitor.listing import Asked, listing_of
-from app.monitor.matrix import leases_of, matrix_of, release, shown_in
+from app.monitor.matrix import matrix_of, release, shown_in
+from app.monitor.places import Places
 from app.monitor.votes import members_of
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
@@ -20,7 +21,16 @@ from models.base import now
 
 router = APIRouter()
 
-_Page = Annotated[int, Query(ge=1, le=1_000_000)]
+_Page = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Looked(BaseModel):
+    """The address of a monitor: the page of each of its lists."""
+
+    items: _Page = 1
+    people: _Page = 1
+    annotators: _Page = 1
+    hand: _Page = 1
 
 
 class _Asked(BaseModel):
@@ -36,20 +46,20 @@ class _Asked(BaseModel):
 
 @router.get("/studies/{study_id}/monitor")
 def monitor(
-    request: Request, session: ReadSession, user: CurrentUser, study_id: str, items: _Page = 1, people: _Page = 1
+    request: Request, session: ReadSession, user: CurrentUser, study_id: str, looked: Annotated[_Looked, Query()]
 ) -> Response:
-    """Show how a study stands now; an htmx request gets the part that changes. `items`, `people` page the matrix."""
+    """Show how a study stands now; an htmx request gets the part that changes."""
     study = get_study(session, study_id, user)
-    moment = now()
-    board = board_of(session, study, moment)
-    members = members_of(session, study)
+    moment, asked = now(), Places(**looked.model_dump())
+    board = board_of(session, study, moment, asked)
+    matrix = matrix_of(session, study, board.members, moment, rows=asked.items, columns=asked.people)
     return render(
         request,
         "monitor/_live.html" if is_htmx(request) else "monitor/page.html",
         study=study,
         board=board,
-        matrix=matrix_of(session, study, members, moment, rows=items, columns=people),
-        leases=leases_of(session, study, board.names.items, members, moment),
+        matrix=matrix,
+        places=Places(matrix.row_page, matrix.column_page, board.people.page, board.leases.page),
         moment=moment,
     )
 

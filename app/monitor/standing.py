@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from app.monitor.columns import Bools, Sheet, sheet_of
+from app.monitor.described import Meaning
 from app.monitor.exclusions import Person
+from app.monitor.in_hand import Unfinished, unfinished_of
 from app.monitor.kept import judged_columns
 from app.monitor.sections import Names, names_of
 from app.monitor.taken_out import taken_out
@@ -22,12 +24,17 @@ class Standing:
     names: Names
     sheet: Sheet
     out: Bools
+    unfinished: Unfinished
+    meaning: Meaning
 
 
 def standing_of(session: Session, study: Study) -> Standing:
     """Load it; judgments that were read before are not read again."""
     members = members_of(session, study)
     names = names_of(session, study.id, members)
-    columns = judged_columns(session, study)
-    sheet = sheet_of(columns, names.known, lengths_of(session, study.id), names.better_arm_id)
-    return Standing(members, names, sheet, taken_out(active_rules(session, study), sheet, members))
+    unfinished = unfinished_of(session, study.id)
+    columns = judged_columns(session, study, unfinished.finished)
+    meaning = Meaning(names.known, lengths_of(session, study.id), names.better_arm_id)
+    sheet = sheet_of(columns, meaning.items, meaning.lengths, meaning.better_arm_id)
+    out = taken_out(active_rules(session, study), sheet, members)
+    return Standing(members, names, sheet, out, unfinished, meaning)

@@ -1,18 +1,21 @@
 """Every number of the monitor comes from columns; here they are held to the same numbers counted one by one."""
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.monitor.columns import KnownItem, sheet_of
+from app.monitor.described import Meaning, described, nothing
 from app.monitor.disagreement import disputed
 from app.monitor.exclusions import Person, Rule
 from app.monitor.facts import Vote
 from app.monitor.gathering import columns_of
-from app.monitor.people import rows_by_person
 from app.monitor.profile import profile_of
 from app.monitor.taken_out import taken_out
 from app.monitor.twins import Account, find_twins
@@ -64,6 +67,17 @@ def studies(draw):
     return found
 
 
+def a_vote(who, item):
+    kind, expected = ITEMS[item]
+    return Vote(
+        presentation_id=f"{who}-{item}", annotator_id=who, item_id=item, item_kind=kind, pair_id="p1",
+        left_arm_id="base", right_arm_id="lft", left_response_id=f"{item}-base", right_response_id=f"{item}-lft",
+        preference="left", active_ms=5_000, handed_at=START, submitted_at=START, expected=expected,
+    )  # fmt: skip
+
+
+NUMBERS = itertools.count()
+MEANING = Meaning({key: KnownItem(*one) for key, one in ITEMS.items()}, LENGTHS, "better")
 READ = st.one_of(st.none(), st.floats(0, 1))
 MEMBERS = {who: Person(f"a-{who}", withdrawn=who == "u2", passed={"u1": True, "u3": False}.get(who)) for who in PEOPLE}
 RULES = [
@@ -83,10 +97,11 @@ RULES = [
 def test_profiles_and_gold_are_those_counted_one_by_one(votes, data):
     reads = {vote.presentation_id: (data.draw(READ), data.draw(READ)) for vote in votes}
     made = sheet(votes, LENGTHS, reads=reads)
-    rows = rows_by_person(made.columns, PEOPLE)
+    found = described(f"study {next(NUMBERS)}", made, MEANING)
     for who in PEOPLE:
         own = [vote for vote in votes if vote.annotator_id == who]
-        profile, plain = profile_of(made, rows[who]), plain_profile(own, LENGTHS, reads)
+        one, plain = found.get(who, nothing(made)), plain_profile(own, LENGTHS, reads)
+        profile = one.profile
         shares = {
             name: (getattr(profile, name).part, getattr(profile, name).whole)
             for name in ("left", "longer", "ties", "changes")
@@ -96,8 +111,39 @@ def test_profiles_and_gold_are_those_counted_one_by_one(votes, data):
             assert getattr(profile, name) == plain[name], name
         assert profile.entropy == pytest.approx(plain["entropy"])
         assert (profile.read.left, profile.read.right) == pytest.approx(plain["read"])
-        right = (int(np.sum(made.gold[rows[who]])), int(np.sum(made.right_answer[rows[who]])))
-        assert right == plain_gold(own)
+        assert (one.gold.asked, one.gold.right) == plain_gold(own)
+        assert len(one.gold_wrong) == one.gold.asked - one.gold.right
+
+
+@settings(max_examples=100)
+@given(studies(), st.data())
+def test_people_are_described_alike_with_and_without_what_was_kept(votes, data):
+    """Whatever comes in between: new judgments, changed ones, and items that mean something else."""
+    study, cut = f"study {next(NUMBERS)}", data.draw(st.integers(0, len(votes)))
+    described(study, sheet(votes[:cut], LENGTHS), MEANING)
+    changed = {vote.presentation_id for vote in votes[:cut] if data.draw(st.booleans())}
+    rows = [
+        judged(replace(vote, preference="right"), number=2) if vote.presentation_id in changed else judged(vote)
+        for vote in votes
+    ]
+    made = sheet(votes, LENGTHS, columns=columns_of([rows]))
+    afresh = described(f"{study} afresh", made, MEANING)
+    assert described(study, made, MEANING) == afresh
+    other = {key: replace(one, kind="regular") for key, one in MEANING.items.items()}
+    means = Meaning(other, {}, "")
+    otherwise = sheet_of(made.columns, other, {}, "")
+    assert described(study, otherwise, means) == described(f"{study} otherwise", otherwise, means)
+    assert described(study, made, MEANING) == afresh
+
+
+def test_only_whose_judgments_changed_is_described_again():
+    votes = [a_vote(who, item) for who in PEOPLE for item in ("i1", "i2", "g1")]
+    with patch("app.monitor.described.profile_of", wraps=profile_of) as profiles:
+        described("once", sheet(votes, LENGTHS), MEANING)
+        described("once", sheet(votes, LENGTHS), MEANING)
+        assert profiles.call_count == len(PEOPLE)
+        described("once", sheet([*votes, a_vote("u2", "i3")], LENGTHS), MEANING)
+        assert profiles.call_count == len(PEOPLE) + 1
 
 
 @settings(max_examples=150)
@@ -171,4 +217,5 @@ def test_nothing_judged_is_columns_of_nothing():
     assert len(made.columns) == 0
     assert disputed(made, np.zeros(0, dtype=bool), 5) == ([], 0)
     assert taken_out(RULES, made, MEMBERS).tolist() == []
-    assert {who: rows.tolist() for who, rows in rows_by_person(made.columns, PEOPLE).items()} == {w: [] for w in PEOPLE}
+    assert described("nothing", made, MEANING) == {}
+    assert nothing(made).profile.n == 0

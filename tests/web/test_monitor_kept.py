@@ -10,6 +10,7 @@ from app.db import connect, reading, writing
 from app.monitor import kept
 from app.monitor.board import EPOCH
 from app.monitor.columns import ANSWERED
+from app.monitor.in_hand import unfinished_of
 from app.monitor.votes import iter_votes
 from models import Item, ItemKind, Preference, Presentation, PresentationState, Revision, RevisionKind, Study
 from tests.factories import add, fill_study
@@ -22,7 +23,8 @@ L, R, GOOD = Preference.LEFT, Preference.RIGHT, Preference.TIE_GOOD
 def seen(database, study):
     """What the monitor counts with, by presentation."""
     with reading(database) as session:
-        c = kept.judged_columns(session, session.get_one(Study, study.id))
+        finished = unfinished_of(session, study.id).finished
+        c = kept.judged_columns(session, session.get_one(Study, study.id), finished)
     return [
         (
             c.id_of(at), c.people[c.who[at]], c.items[c.item[at]], c.pairs[c.pair[at]], c.arms[c.left[at]],
