@@ -1,26 +1,20 @@
 """The members of a study as its researcher sees them, by counts and times. For researchers' routes alone."""
 
-from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
 
-from sqlalchemy import String, type_coerce
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from app.judging.check import ATTEMPTS
 from app.judging.claims import limit_left
-from app.monitor.counts import judged_query
-from app.monitor.facts import SKIP
 from app.monitor.votes import aware
+from app.monitor.work import Work, work_of
 from app.people.rules import Account, Alike, alike, left_for, reasons_of
 from app.studies.slots import open_slots
 from models import (
     ComprehensionAttempt,
-    ItemKind,
     Membership,
     MemberState,
     Presentation,
@@ -81,21 +75,11 @@ class Member:
     returns: int
 
 
-@dataclass(slots=True)
-class _Done:
-    """How many regular items somebody answered, judged, and judged in the last day; the active times that are known."""
-
-    answered: int = 0
-    judged: int = 0
-    last_day: int = 0
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What all members did, by user id."""
 
-    done: Mapping[str, _Done]
+    done: Mapping[str, Work]
     in_hand: Mapping[str, int]
     seen: Mapping[str, set[tuple[str, str]]]
     last_seen: Mapping[str, datetime]
@@ -139,7 +123,7 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
 
 def _member(about: _Study, member: Membership, user: User) -> Member:
     work, check = about.work, about.checks.get(user.id)
-    done = work.done.get(user.id, _Done())
+    done = work.done.get(user.id, Work())
     in_hand, joined = work.in_hand.get(user.id, 0), aware(member.joined_at)
     works = member.state == MemberState.ACTIVE and not (check and check.failed)
     left = left_for(
@@ -164,8 +148,8 @@ def _member(about: _Study, member: Membership, user: User) -> Member:
         in_hand=in_hand,
         left=left if works else None,
         last_seen=max(joined, work.last_seen.get(user.id, joined)),
-        last_day=done.last_day,
-        median_s=median(done.times) / 1000 if done.times else None,
+        last_day=done.lately,
+        median_s=None if done.median_ms is None else done.median_ms / 1000,
         external_id=member.external_id or "",
         check=check,
         doubts=tuple(reasons_of(member.pid, about.found)),
@@ -225,25 +209,8 @@ def _work(session: Session, study: Study, now: datetime, *, lease: timedelta, it
     for query in (handed, saved, tried):
         for user_id, moment in session.exec(query):
             saw(user_id, moment)
-    return _Work(_done(session, study, now), in_hand, _seen(session, study.id, items), last)
-
-
-def _done(session: Session, study: Study, now: datetime) -> dict[str, _Done]:
-    """Read the regular judgments, of which there may be very many: a few columns, and none is kept."""
-    final, since = aliased(Revision), now - timedelta(days=1)
-    submitted = func.coalesce(Presentation.submitted_at, final.created_at) > since
-    columns = (Presentation.annotator_id, type_coerce(final.preference, String), final.active_ms, submitted)
-    done: dict[str, _Done] = {}
-    query = judged_query(study, ItemKind.REGULAR, final, *columns).execution_options(yield_per=_AT_ONCE)
-    for user_id, said, active_ms, lately in session.execute(query):
-        one = done.setdefault(user_id, _Done())
-        one.answered += 1
-        if said != SKIP:
-            one.judged += 1
-            one.last_day += bool(lately)
-            if active_ms > 0:
-                one.times.append(active_ms)
-    return done
+    done = work_of(session, study, now - timedelta(days=1))
+    return _Work(done, in_hand, _seen(session, study.id, items), last)
 
 
 def _seen(session: Session, study_id: str, items: set[str]) -> dict[str, set[tuple[str, str]]]:

@@ -106,28 +106,50 @@ def judgments_like(session: Session, study: Study, asked: Asked, page: int) -> F
         raise InvalidInputError(
             f"There is no severity {asked.severity!r}.", remedy=f"There are {', '.join(Severity)}.", where="severity"
         )
-    final, shown = aliased(Revision), Presentation
-    wanted = _wanted(session, study, asked, final)
     rules = excluding(session, study)
+    which = _which(session, study, asked, rules)
+    total = session.exec(select(func.count()).select_from(which.subquery())).one()
+    at = which.order_by(col(Item.position), col(Presentation.id)).offset((page - 1) * PAGE).limit(PAGE)
+    rows = _rows(session, [key for key, _ in session.exec(at)] if total else [])
+    names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
+    pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
+    listed = tuple(_listed(row, names, pids, _by(rules, row)) for row in rows)
+    return Found(listed, total, page, max(1, -(-total // PAGE)))
+
+
+def _which(session: Session, study: Study, asked: Asked, rules: Excluding) -> Any:
+    """Select the ids of the presentations asked for, and the positions of their items."""
+    final, shown = aliased(Revision), Presentation
+    query = (
+        select(shown.id, Item.position)
+        .join(Item, col(Item.id) == col(shown.item_id))
+        .where(*_wanted(session, study, asked))
+    )
+    given = [*_of_answer(session, study, asked, final)]
+    if asked.excluded:
+        out = is_excluded(rules.rules, rules.people, final)
+        given.append(out if asked.excluded == "yes" else ~out)
+    # To look up an answer takes longer than all else, so only where something is asked about it.
+    return query.join(final, _is_final(final)).where(*given) if given else query
+
+
+def _is_final(final: Any) -> Any:
+    return and_(col(final.presentation_id) == col(Presentation.id), col(final.number) == _last(Presentation))
+
+
+def _rows(session: Session, ids: Sequence[str]) -> Sequence[Any]:
+    final, shown = aliased(Revision), Presentation
     query = (
         select(  # type: ignore[call-overload]
             shown.id, Item.position, Item.prompt, shown.annotator_id, shown.left_arm_id, shown.right_arm_id,
             final.preference, final.active_ms, final.recognised_model, final.guideline_version,
         )
         .join(Item, col(Item.id) == col(shown.item_id))
-        .join(final, and_(col(final.presentation_id) == col(shown.id), col(final.number) == _last(shown)))
-        .where(*wanted)
+        .join(final, _is_final(final))
+        .where(col(shown.id).in_(ids))
         .order_by(col(Item.position), col(shown.id))
     )  # fmt: skip
-    if asked.excluded:
-        out = is_excluded(rules.rules, rules.people, final)
-        query = query.where(out if asked.excluded == "yes" else ~out)
-    total = session.exec(select(func.count()).select_from(query.subquery())).one()
-    rows = session.exec(query.offset((page - 1) * PAGE).limit(PAGE)).all() if total else []
-    names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
-    pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
-    listed = tuple(_listed(row, names, pids, _by(rules, row)) for row in rows)
-    return Found(listed, total, page, max(1, -(-total // PAGE)))
+    return list(session.exec(query))
 
 
 def _by(rules: Excluding, row: Sequence[Any]) -> list[str]:
@@ -151,10 +173,9 @@ def _last(shown: Any) -> Any:
     )
 
 
-def _wanted(session: Session, study: Study, asked: Asked, final: Any) -> list[Any]:
-    """Turn what is asked for into conditions."""
-    shown = Presentation
-    arms = {name: key for key, name in session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id))}
+def _wanted(session: Session, study: Study, asked: Asked) -> list[Any]:
+    """Turn what is asked of items, arms and annotators into conditions."""
+    shown, arms = Presentation, _arms(session, study)
     wanted: list[Any] = [
         shown.study_id == study.id,
         Item.kind == ItemKind.REGULAR,
@@ -164,24 +185,27 @@ def _wanted(session: Session, study: Study, asked: Asked, final: Any) -> list[An
         if name:
             key = arms.get(name, "")
             wanted.append(or_(col(shown.left_arm_id) == key, col(shown.right_arm_id) == key))
-    if asked.outcome:
-        wanted.append(_answered(asked, arms, final))
     if asked.item:
         wanted.append(shown.item_id == asked.item)
     if asked.stratum:
         wanted.append(Item.stratum == ("" if asked.stratum == NONE_GIVEN else asked.stratum))
-    return [*wanted, *_by_whom(study, asked, final), *_with(asked, arms, final)]
-
-
-def _by_whom(study: Study, asked: Asked, final: Any) -> Iterator[Any]:
     if asked.annotator:
         people = select(Membership.user_id).where(Membership.study_id == study.id, Membership.pid == asked.annotator)
-        yield col(Presentation.annotator_id).in_(people)
+        wanted.append(col(shown.annotator_id).in_(people))
+    return wanted
+
+
+def _arms(session: Session, study: Study) -> dict[str, str]:
+    return {name: key for key, name in session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id))}
+
+
+def _of_answer(session: Session, study: Study, asked: Asked, final: Any) -> Iterator[Any]:
+    """Turn what is asked of the answer into conditions; none where nothing is."""
+    arms = _arms(session, study)
+    if asked.outcome:
+        yield _answered(asked, arms, final)
     if asked.recognised:
         yield final.recognised_model.is_(asked.recognised == "yes")
-
-
-def _with(asked: Asked, arms: dict[str, str], final: Any) -> Iterator[Any]:
     if asked.marked or asked.type or asked.severity:
         yield _marked(asked, arms, final)
     if asked.rated and asked.dimension:
