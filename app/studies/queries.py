@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import or_
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from app.accounts.standing import note
 from app.errors import ConflictError, InvalidInputError, NotFoundError
@@ -17,6 +18,7 @@ from models import (
     Arm,
     Guideline,
     Item,
+    ItemKind,
     ItemResponse,
     Membership,
     Pair,
@@ -27,6 +29,8 @@ from models import (
 )
 from models.base import now
 
+# Items on one page of a study.
+ITEMS = 200
 _NOT_THERE = "There is no such study, or it is not yours to see."
 
 # Where a study may go from where it stands; a closed one takes no revisions, but a mistake can be undone.
@@ -168,12 +172,32 @@ def change_state(session: Session, study: Study, state: StudyState, *, by: str |
     note(session, study.id, by, f"state: {state.value}", f"from {before.value} to {state.value}")
 
 
-def answers_of(session: Session, study_id: str) -> dict[str, list[tuple[str, str]]]:
-    """Return, per item, the arms that have answered it, by name, each with its response's id."""
+@dataclass(frozen=True, slots=True)
+class ItemsPage:
+    """One page of a study's regular items, which are `number` in all; pages count from 1."""
+
+    rows: Sequence[Item]
+    number: int
+    page: int
+    pages: int
+
+
+def items_page(session: Session, study_id: str, page: int) -> ItemsPage:
+    """Load a page of a study's regular items, in order; a page beyond the last is the last."""
+    regular = (Item.study_id == study_id, Item.kind == ItemKind.REGULAR)
+    number = session.exec(select(func.count()).select_from(Item).where(*regular)).one()
+    pages = max(1, -(-number // ITEMS))
+    page = min(page, pages)
+    query = select(Item).where(*regular).order_by(col(Item.position)).offset((page - 1) * ITEMS).limit(ITEMS)
+    return ItemsPage(session.exec(query).all(), number, page, pages)
+
+
+def answers_of(session: Session, study_id: str, items: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return, for each of these items, the arms that have answered it, by name, each with its response's id."""
     rows = (
         select(ItemResponse.item_id, Arm.name, ItemResponse.response_id)
         .join(Arm, col(Arm.id) == col(ItemResponse.arm_id))
-        .where(Arm.study_id == study_id)
+        .where(Arm.study_id == study_id, col(ItemResponse.item_id).in_(items))
         .order_by(col(Arm.name))
     )
     found: dict[str, list[tuple[str, str]]] = {}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, func, select
@@ -13,11 +13,10 @@ from app.db import ReadSession, reading, writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
 from app.studies.coverage import arm_coverage, pair_progress
-from app.studies.drafts import regular_items
 from app.studies.generation_view import broken_off
 from app.studies.opening_facts import checklist
 from app.studies.presets import PRESETS
-from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study, studies_of
+from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study, items_page, studies_of
 from app.studies.rules import named_arms
 from app.studies.stored import has_judgments
 from app.web.templates import render
@@ -65,19 +64,23 @@ def _row(session: Session, study: Study) -> StudyRow:
 
 
 @router.get("/studies/{study_id}")
-def show_study(request: Request, session: ReadSession, user: CurrentUser, study_id: str) -> Response:
-    """Show a study to its researcher."""
-    return _study_page(request, session, get_study(session, study_id, user))
-
-
-def _study_page(request: Request, session: Session, study: Study) -> Response:
+def show_study(
+    request: Request,
+    session: ReadSession,
+    user: CurrentUser,
+    study_id: str,
+    items: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """Show a study to its researcher; `items` is the page of its items."""
+    study = get_study(session, study_id, user)
+    page = items_page(session, study.id, items)
     arms = session.exec(select(Arm.name).where(Arm.study_id == study.id, col(Arm.special).is_(False))).all()
     return render(
         request,
         "studies/study.html",
         study=study,
-        items=regular_items(session, study),
-        answers=answers_of(session, study.id),
+        items=page,
+        answers=answers_of(session, study.id, [item.id for item in page.rows]),
         arms=arm_coverage(session, study.id),
         broken_off=broken_off(session, study, now=now()),
         pairs=pair_progress(session, study),
