@@ -3,16 +3,19 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from app.monitor.columns import NOBODY, Floats, Sheet
+from app.monitor.columns import NOBODY, Bools, Ints, Sheet
 
 # Fewer shared items than this agree by chance too often to be worth a word.
 SHARED_ENOUGH = 10
 # So many answers are compared at once.
 _CELLS = 1_000_000
+# A table of everybody's answers may have so many places for each answer there is.
+_DENSE = 20
 _ALIKE = ("the same name", "e-mail addresses that reach one mailbox")
 
 
@@ -55,32 +58,77 @@ def _same_answers(accounts: Sequence[Account], sheet: Sheet) -> Iterator[tuple[i
     """Yield accounts that gave the same answer to everything both judged, and how much that is."""
     columns = sheet.columns
     place = {account.annotator_id: at for at, account in enumerate(accounts)}
-    account_of = np.array([place.get(one, NOBODY) for one in columns.people], dtype=np.int64)
+    account_of = np.array([place.get(one, NOBODY) for one in columns.people], dtype=np.int32)
     rows = np.flatnonzero(sheet.judged)
     who = account_of[columns.who[rows]]
-    rows, who = rows[who != NOBODY], who[who != NOBODY]
-    cases, case = np.unique(columns.item[rows] * len(columns.pairs) + columns.pair[rows], return_inverse=True)
+    # Whoever judged less than must be shared is nobody's twin.
+    enough = np.append(np.bincount(who[who != NOBODY], minlength=len(accounts)) >= SHARED_ENOUGH, [False])
+    rows, who = rows[enough[who]], who[enough[who]]
+    judges = np.flatnonzero(enough)
+    spot = columns.item[rows] * len(columns.pairs) + columns.pair[rows]
     # Arms by their place, and ties beyond all of them, each kind its own answer.
     answer = np.where(sheet.chosen[rows] == NOBODY, len(columns.arms) + columns.preference[rows], sheet.chosen[rows])
-    table = np.full((len(accounts), len(cases)), NOBODY, dtype=np.int16)
+    for one, other, shared in pairs_alike(np.searchsorted(judges, who), _numbered(spot), answer):
+        yield int(judges[one]), int(judges[other]), shared
+
+
+def _numbered(spot: Ints) -> Ints:
+    """Number what occurs, without a gap."""
+    there = np.bincount(spot) > 0
+    numbers: Ints = (np.cumsum(there, dtype=np.int32) - 1)[spot]
+    return numbers
+
+
+def pairs_alike(who: Ints, case: Ints, answer: Ints) -> Iterator[tuple[int, int, int]]:
+    """Yield every two who answer enough of the same cases, and all of these alike, with how many these are.
+
+    All three are numbers from 0, one each per answer, and nobody answers a case twice.
+    """
+    if not len(who):
+        return
+    people, cases = int(who.max()) + 1, int(case.max()) + 1
+    overlaps = _of_table if people * cases <= max(_CELLS, _DENSE * len(who)) else _of_few
+    for start, shared, same in overlaps(who, case, answer, (people, cases)):
+        # Each two once: the later of them in the columns.
+        later = np.arange(people) > start + np.arange(len(shared))[:, None]
+        for one, other in zip(*np.nonzero(later & (shared >= SHARED_ENOUGH) & (shared == same)), strict=True):
+            yield start + int(one), int(other), int(shared[one, other])
+
+
+_Overlaps = Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[Any]]]
+
+
+def _of_table(who: Ints, case: Ints, answer: Ints, shape: tuple[int, int]) -> _Overlaps:
+    """Count the cases that both of two people answer, and those they answer alike: where most answer most."""
+    people, cases = shape
+    table = np.full(shape, NOBODY, dtype=np.int16)
     table[who, case] = answer
-    shared, same = _overlaps(table)
-    for one, other in zip(*np.nonzero(np.triu((shared >= SHARED_ENOUGH) & (shared == same), 1)), strict=True):
-        yield int(one), int(other), int(shared[one, other])
-
-
-def _overlaps(table: npt.NDArray[np.int16]) -> tuple[Floats, Floats]:
-    """Count the cases that both of two rows answer, and those they answer alike, `[rows, rows]` each."""
-    people, cases = table.shape
-    shared, same = np.zeros((people, people)), np.zeros((people, people))
-    width = max(1, _CELLS // max(1, people))
+    shared, same = np.zeros((people, people), np.float32), np.zeros((people, people), np.float32)
+    width = max(1, _CELLS // people)
     for start in range(0, cases, width):
         part = table[:, start : start + width]
-        for total, chosen in ((shared, part != NOBODY), *((same, part == one) for one in np.unique(part[part >= 0]))):
-            # Products of whole numbers this small are exact.
-            ours = chosen.astype(np.float64)
+        for total, chosen in ((shared, part != NOBODY), *((same, part == one) for one in range(int(part.max()) + 1))):
+            # Sums of fewer ones than 2 ** 24 are exact.
+            ours = chosen.astype(np.float32)
             np.add(total, ours @ ours.T, out=total)
-    return shared, same
+    yield 0, shared, same
+
+
+def _of_few(who: Ints, case: Ints, answer: Ints, shape: tuple[int, int]) -> _Overlaps:
+    """Count the same, some people at a time: where each answers few of very many cases."""
+    # Only here, because it is large and seldom needed.
+    from scipy.sparse import csr_array  # noqa: PLC0415
+
+    def chosen(which: Bools) -> Any:
+        return csr_array((np.ones(int(which.sum()), np.int32), (who[which], case[which])), shape=shape)
+
+    every = chosen(np.ones(len(who), dtype=np.bool_))
+    each = [chosen(answer == one) for one in np.unique(answer)]
+    height = max(1, _CELLS // shape[0])
+    for start in range(0, shape[0], height):
+        some = slice(start, start + height)
+        same = sum((one[some] @ one.T).toarray() for one in each)
+        yield start, (every[some] @ every.T).toarray(), same
 
 
 def _plain(name: str) -> str:

@@ -18,7 +18,7 @@ from app.monitor.facts import Vote
 from app.monitor.gathering import columns_of
 from app.monitor.profile import profile_of
 from app.monitor.taken_out import taken_out
-from app.monitor.twins import Account, find_twins
+from app.monitor.twins import Account, find_twins, pairs_alike
 from tests.unit.monitor_reference import (
     judged,
     plain_disputed,
@@ -178,6 +178,28 @@ def test_accounts_that_answer_alike_are_those_found_one_by_one(votes):
     assert [(one.first, one.second, int(one.reasons[0].split()[5])) for one in found] == plain_same_answers(
         accounts, votes, enough=10
     )
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_answers_alike_are_the_same_pairs_however_they_are_counted(data):
+    """In one table, in parts of it, and person by person where each answers little of much."""
+    seed = data.draw(st.integers(0, 2**31))
+    draw = np.random.default_rng(seed)
+    who, case = np.nonzero(draw.random((6, 40)) < data.draw(st.floats(0.3, 1)))
+    # Two of the six answer by what is asked alone, and so alike.
+    answer = np.where(who % 3 == 0, case % 3, draw.integers(0, 3, len(who)))
+    given_ = [{c: a for w, c, a in zip(who, case, answer, strict=True) if w == one} for one in range(6)]
+    expected = []
+    for one, other in itertools.combinations(range(6), 2):
+        both = given_[one].keys() & given_[other].keys()
+        if len(both) >= 10 and all(given_[one][at] == given_[other][at] for at in both):
+            expected.append((one, other, len(both)))
+    assert list(pairs_alike(who, case, answer)) == expected
+    with patch("app.monitor.twins._CELLS", 20):
+        assert list(pairs_alike(who, case, answer)) == expected
+        with patch("app.monitor.twins._DENSE", 0):
+            assert list(pairs_alike(who, case, answer)) == expected
 
 
 @settings(max_examples=100)
