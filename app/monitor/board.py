@@ -67,7 +67,7 @@ def board_of(session: Session, study: Study, now: datetime, places: Places) -> B
     coverage = coverage_of(session, study, sheet, held)
     hand = part_of(held, places.hand, LEASES)
     leases = lease_rows(session, hand.rows, names.items, members, now)
-    alike = twins_of(session, study.id, sheet, members)
+    alike = twins_of(session, study, standing)
     judged, wanted = sum(one.counted for one in coverage), sum(one.wanted for one in coverage)
     queue, number = disputed(sheet, out, MANY)
     notes, noted = note_rows(session, sheet, names, MANY)

@@ -1,20 +1,22 @@
 """The annotators of a study as its monitor shows them: by pseudonym, each with their profile and what is striking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sqlmodel import Session, col, select
 
-from app.monitor.columns import Sheet
-from app.monitor.described import Described, described, nothing
-from app.monitor.exclusions import Person
+from app.monitor.columns import Columns
+from app.monitor.described import Described, Meaning, described, nothing
 from app.monitor.places import Part, part_of
 from app.monitor.standing import Standing
 from app.monitor.twins import Account, Twins, find_twins
 from models import ComprehensionAttempt, Membership, Study, User
 
 PEOPLE = 40
+# Gone with the columns, of which there are new ones with every judgment.
+_compared: WeakKeyDictionary[Columns, tuple[list[Account], Meaning, list[Twins]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,18 @@ def _attempts(session: Session, study_id: str, people: Sequence[str]) -> dict[st
     return found
 
 
-def twins_of(session: Session, study_id: str, sheet: Sheet, members: Mapping[str, Person]) -> list[Twins]:
-    """List pseudonyms of a study that may be one person with two accounts."""
+def twins_of(session: Session, study: Study, standing: Standing) -> list[Twins]:
+    """List pseudonyms of a study that may be one person; compared again only where a judgment or an account changed."""
     query = select(User.id, User.name, User.email).join(Membership, col(Membership.user_id) == col(User.id))
     accounts = [
-        Account(user_id, members[user_id].pid, name, email)
-        for user_id, name, email in session.exec(query.where(Membership.study_id == study_id).order_by(Membership.pid))
-        if user_id in members
+        Account(user_id, standing.members[user_id].pid, name, email)
+        for user_id, name, email in session.exec(query.where(Membership.study_id == study.id).order_by(Membership.pid))
+        if user_id in standing.members
     ]
-    return find_twins(accounts, sheet)
+    columns = standing.sheet.columns
+    known = _compared.get(columns)
+    if known is not None and known[:2] == (accounts, standing.meaning):
+        return known[2]
+    found = find_twins(accounts, standing.sheet)
+    _compared[columns] = (accounts, standing.meaning, found)
+    return found

@@ -5,16 +5,18 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from sqlmodel import select
 
 from app.db import reading, writing
-from app.monitor import kept
+from app.monitor import kept, people
 from app.monitor.board import board_of
 from app.monitor.in_hand import unfinished_of
 from app.monitor.places import Places
-from models import Exclusion, Membership, MemberState, Preference, Revision, RevisionKind, Study
+from models import Exclusion, Membership, MemberState, Preference, Revision, RevisionKind, Study, User
 from tests.databases import PlainReader
 from tests.factories import add, fill_study, make_study, make_user
 from tests.web.monitor_help import SKIPPED, START, gold, items_of, judge, person, shown
@@ -124,6 +126,25 @@ def test_columns_hold_what_plain_sql_finds(stored, monkeypatch, size):
         for values, side in ((columns.read_left, "left"), (columns.read_right, "right")):
             told = _read(row[13], side)
             assert np.isnan(values[at]) if told is None else values[at] == told
+
+
+def test_accounts_are_compared_again_only_when_something_changed(stored):
+    database, study_id = stored
+
+    def look():
+        with reading(database) as session:
+            return len(board_of(session, session.get_one(Study, study_id), NOW, Places()).twins)
+
+    with patch.object(people, "find_twins", wraps=people.find_twins) as compared:
+        assert (look(), look(), compared.call_count) == (0, 0, 1)
+        with writing(database) as session:
+            for member in session.exec(select(Membership).where(Membership.study_id == study_id).limit(2)):
+                session.get_one(User, member.user_id).name = "One Name"
+        assert (look(), compared.call_count) == (1, 2)
+        with writing(database) as session:
+            study = session.get_one(Study, study_id)
+            judge(session, study, person(session, study, 9), items_of(session, study)[0], L, at=NOW)
+        assert (look(), look(), compared.call_count) == (1, 1, 3)
 
 
 def test_the_board_counts_what_plain_sql_finds(stored):
