@@ -309,7 +309,8 @@ def _bearer(request: Request, scope: Scope) -> Bearer:
     return found
 
 
-def _current_user(request: Request) -> User:
+# Not in a thread of its own: it only looks at what `enforce` found.
+async def _current_user(request: Request) -> User:
     user: User | None = request.state.user
     if user is None:
         raise SignInRequiredError("Please sign in first.")

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from typing import NamedTuple
 
+from sqlalchemy import func, or_
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.errors import ConflictError, InvalidInputError
@@ -11,7 +14,7 @@ from app.judging.blind import BlindAnswer
 from app.judging.claims import has_place, refuse_absent, renew
 from app.judging.forms import SentAnswer
 from app.judging.page import latest_answer
-from app.judging.queries import aware, own_presentation, shown_texts, texts_of
+from app.judging.queries import Work, aware, own_work, stored_and_shown
 from app.judging.rules import (
     AnchoredSpan,
     BadSpanError,
@@ -48,10 +51,21 @@ _SHUT = {
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A revision that is stored: its number and the moment, UTC."""
+    """A revision that is stored: its number and the moment, UTC; and what it is an answer to."""
 
     revision: int
     saved_at: datetime
+    work: Work
+
+
+class _Stored(NamedTuple):
+    """What an earlier revision is known by."""
+
+    id: str
+    number: int
+    idempotency_key: str
+    kind: RevisionKind
+    created_at: datetime
 
 
 class StaleAnswerError(ConflictError):
@@ -81,17 +95,14 @@ def save_answer(
     Raises NotFoundError, InvalidInputError (answers nobody asked for, spans that do not fit, answers missing),
     StaleAnswerError, and ConflictError where the study is shut or the place was given to others.
     """
-    presentation, study = own_presentation(session, token, annotator)
-    session.exec(select(Presentation.id).where(Presentation.id == token).with_for_update()).one()
-    stored = session.exec(
-        select(Revision).where(Revision.presentation_id == token, Revision.idempotency_key == answer.idempotency_key)
-    ).first()
+    work = own_work(session, token, annotator)
+    presentation, study = work.presentation, work.study
+    newest, stored = _before(session, token, answer.idempotency_key)
     if stored is not None:
-        return _replayed(stored, kind)
+        return _replayed(stored, kind, work)
     if study.state != StudyState.OPEN:
         raise ConflictError(_SHUT[study.state], remedy="Your work is kept in this browser.")
     refuse_absent(session, presentation)
-    newest = _newest(session, token)
     if answer.base_revision != (newest.number if newest else 0):
         raise StaleAnswerError(latest_answer(session, presentation))
     questions = read_questions(study.questions)
@@ -108,7 +119,7 @@ def save_answer(
     else:
         _add_spans(session, spans, answer, revision)
     session.flush()
-    return Saved(revision.number, now)
+    return Saved(revision.number, now, work)
 
 
 def note_foreign(session: Session, token: str, user: User, now: datetime) -> None:
@@ -121,27 +132,30 @@ def note_foreign(session: Session, token: str, user: User, now: datetime) -> Non
         session.add(event)
 
 
-def _replayed(stored: Revision, kind: RevisionKind) -> Saved:
+def _before(session: Session, token: str, key: str) -> tuple[_Stored | None, _Stored | None]:
+    """Find the newest revision of an answer, and the one that was stored under a key."""
+    newest = select(func.max(Revision.number)).where(Revision.presentation_id == token).scalar_subquery()
+    query = columns(*(col(getattr(Revision, name)) for name in _Stored._fields)).where(
+        col(Revision.presentation_id) == token,
+        or_(col(Revision.idempotency_key) == key, col(Revision.number) == newest),
+    )
+    rows = [_Stored(*row) for row in session.execute(query.order_by(col(Revision.number).desc()))]
+    return next(iter(rows), None), next((row for row in rows if row.idempotency_key == key), None)
+
+
+def _replayed(stored: _Stored, kind: RevisionKind, work: Work) -> Saved:
     if stored.kind != kind:
         raise ConflictError("This attempt was stored already, as something else. Reload the page.")
-    return _saved(stored)
-
-
-def _newest(session: Session, token: str) -> Revision | None:
-    query = select(Revision).where(Revision.presentation_id == token).order_by(col(Revision.number).desc()).limit(1)
-    return session.exec(query).first()
-
-
-def _saved(revision: Revision) -> Saved:
-    return Saved(revision.number, aware(revision.created_at))
+    return Saved(stored.number, aware(stored.created_at), work)
 
 
 def _fitting_spans(session: Session, presentation: Presentation, answer: SentAnswer) -> list[AnchoredSpan] | None:
-    if answer.spans is None:
-        return None
-    shown = shown_texts(session, presentation)
+    if not answer.spans:
+        # Most answers mark nothing, and the texts would be read for nothing.
+        return None if answer.spans is None else []
+    stored, shown = stored_and_shown(session, presentation)
     try:
-        return anchor_spans([span.marked() for span in answer.spans], shown, texts_of(session, presentation))
+        return anchor_spans([span.marked() for span in answer.spans], shown, stored)
     except BadSpanError as error:
         raise InvalidInputError(str(error), remedy="Reload the page and mark it again.") from error
 
@@ -223,7 +237,7 @@ def _add_spans(session: Session, spans: list[AnchoredSpan], answer: SentAnswer, 
         record_verdicts(session, revision.presentation_id, row, sent)
 
 
-def _keep_spans(session: Session, newest: Revision | None, revision: Revision) -> None:
+def _keep_spans(session: Session, newest: _Stored | None, revision: Revision) -> None:
     if newest is None:
         return
     query = select(Span).where(Span.revision_id == newest.id).order_by(col(Span.position))

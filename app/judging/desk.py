@@ -8,10 +8,10 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from app.judging.check import CheckStanding, standing
-from app.judging.claims import gold_left, limit_left, may_hold, own_presentations, practice_left, regular_done
+from app.judging.claims import gold_left, limit_left, may_hold, practice_left, regular_done
 from app.judging.queries import DONE, done_tokens
-from app.studies.slots import held_by_others, kinds_of, open_slots
-from models import ExitAnswer, Membership, MemberState, Presentation, Study, StudyState, User, WithdrawalPolicy
+from app.studies.slots import Handed, handed_to, held_by_others, kinds_of, open_slots
+from models import ExitAnswer, ItemKind, Membership, MemberState, Study, StudyState, User, WithdrawalPolicy
 
 
 class Step(StrEnum):
@@ -82,18 +82,12 @@ def desks_of(session: Session, annotator: User, now: datetime) -> list[Desk]:
 def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk:
     """Tell an annotator where they stand in a study: counts only, nothing of sides or of other people's answers."""
     member = session.get_one(Membership, (study.id, annotator.id))
-    own = own_presentations(session, study.id, annotator.id)
-    in_hand = [one.id for one in own if one.state not in DONE and may_hold(session, one, study, now)]
     done = done_tokens(session, study.id, annotator.id)
-    practice = len(practice_left(session, study.id, own))
-    regular = _free_regular(session, study, member, own, now)
+    left = _left(session, study, member, now)
+    in_hand, regular = left.in_hand, left.regular
     check = standing(session, study, annotator.id)
-    full = limit_left(study, regular_done(own, kinds_of(session, study.id))) == 0
-    waits = not (regular or in_hand or full)
+    waits = not (regular or in_hand or left.full)
     held, until = held_by_others(session, study, annotator.id, now) if waits else (0, None)
-    free = practice + regular + max(0, len(in_hand) - 1)
-    if regular:
-        free += len(gold_left(session, study, member, own))
     work = bool(in_hand or regular)
     step = _step(study, member, check, work=work, waiting=until is not None, done=len(done))
     if step == Step.GUIDELINES and in_hand and check.passed:
@@ -109,8 +103,8 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
         step=step,
         done=len(done),
         in_hand=in_hand[0] if in_hand else "",
-        free=free,
-        practice_left=practice,
+        free=left.free,
+        practice_left=left.practice,
         held=held,
         held_until=until,
         last_done=done[-1] if done else "",
@@ -124,13 +118,44 @@ def desk(session: Session, study: Study, annotator: User, now: datetime) -> Desk
     )
 
 
-def _free_regular(
-    session: Session, study: Study, member: Membership, own: Sequence[Presentation], now: datetime
-) -> int:
-    limit = limit_left(study, regular_done(own, kinds_of(session, study.id)))
-    if limit == 0:
-        return 0
-    slots = open_slots(session, study, member.user_id, now)
+def work_left(session: Session, study: Study, annotator: User, now: datetime) -> int:
+    """Count the items an annotator has in hand or could still do."""
+    left = _left(session, study, session.get_one(Membership, (study.id, annotator.id)), now)
+    return left.free + bool(left.in_hand)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What an annotator has in hand and could have besides; `full` where the study's limit is reached."""
+
+    in_hand: list[str]
+    practice: int
+    regular: int
+    gold: int
+    full: bool
+
+    @property
+    def free(self) -> int:
+        return self.practice + self.regular + self.gold + max(0, len(self.in_hand) - 1)
+
+
+def _left(session: Session, study: Study, member: Membership, now: datetime) -> _Left:
+    own = handed_to(session, study.id, member.user_id)
+    kinds = kinds_of(session, study.id)
+    limit = limit_left(study, regular_done(own, kinds))
+    regular = 0 if limit == 0 else _free_regular(session, study, own, limit, now)
+    has_gold = bool(regular) and ItemKind.GOLD in kinds.values()
+    return _Left(
+        in_hand=[one.id for one in own if one.state not in DONE and may_hold(session, one, study, now)],
+        practice=len(practice_left(session, study.id, own)) if ItemKind.PRACTICE in kinds.values() else 0,
+        regular=regular,
+        gold=len(gold_left(session, study, member, own)) if has_gold else 0,
+        full=limit == 0,
+    )
+
+
+def _free_regular(session: Session, study: Study, own: Sequence[Handed], limit: int | None, now: datetime) -> int:
+    slots = open_slots(session, study, own, now)
     # One prompt in several pairs is judged once, unless the study says otherwise.
     free = len(slots) if study.repeat_items else len({slot.item_id for slot in slots})
     return free if limit is None else min(free, limit)

@@ -14,7 +14,7 @@ from app.judging.blind import (
     BlindVerdict,
     outbox_name,
 )
-from app.judging.desk import desk
+from app.judging.desk import work_left
 from app.judging.queries import DONE, aware, done_tokens, own_presentation, pace_ms, shown_responses, shown_texts
 from app.judging.verdicts import verdicts_of
 from app.studies.questions import Questions, read_questions
@@ -53,7 +53,7 @@ def blind_item(session: Session, token: str, annotator: User, now: datetime, *, 
         guideline_version=study.guideline_version,
         guideline_changed=_guideline_changed(session, study, annotator),
         position=at + 1,
-        total=desk(session, study, annotator, now).total,
+        total=len(done) + work_left(session, study, annotator, now),
         practice=item.kind == ItemKind.PRACTICE,
         submitted=submitted,
         open=study.state == StudyState.OPEN,
@@ -82,6 +82,10 @@ def blind_questions(questions: Questions) -> BlindQuestions:
 def _guideline_changed(session: Session, study: Study, annotator: User) -> bool:
     """Tell whether the guidelines are newer than those the annotator last read or judged by."""
     member = session.get(Membership, (study.id, annotator.id))
+    seen = member.guideline_seen if member else 0
+    if study.guideline_version in {1, seen}:
+        # Nobody can have known others.
+        return False
     judged_by = session.exec(
         select(Revision.guideline_version)
         .join(Presentation, col(Presentation.id) == col(Revision.presentation_id))
@@ -93,7 +97,7 @@ def _guideline_changed(session: Session, study: Study, annotator: User) -> bool:
         .order_by(col(Revision.guideline_version).desc())
         .limit(1)
     ).first()
-    known = max(member.guideline_seen if member else 0, judged_by or 0)
+    known = max(seen, judged_by or 0)
     return 0 < known < study.guideline_version
 
 

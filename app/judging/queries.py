@@ -1,10 +1,11 @@
 """What every page of a judgment loads: the annotator's own presentation, its texts by side, and their order so far."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import median
+from typing import NamedTuple
 
-from sqlalchemy import func
+from sqlalchemy import and_, func
 from sqlmodel import Session, col, select
 
 from app.errors import NotFoundError
@@ -15,6 +16,7 @@ from models import (
     ItemKind,
     LeakDecision,
     LeakFlag,
+    Membership,
     Presentation,
     PresentationState,
     Response,
@@ -40,52 +42,95 @@ def own_presentation(session: Session, token: str, annotator: User) -> tuple[Pre
     return row[0], row[1]
 
 
-def texts_of(session: Session, presentation: Presentation) -> dict[str, str]:
-    """Load the two stored texts by side, nothing hidden in them; they are for comparing with, not for showing."""
-    return {side: _stored(session, response_id)[0] for side, response_id in _sides(presentation)}
+class Work(NamedTuple):
+    """What an annotator answers: their presentation, its study, their membership there, and the item's kind."""
+
+    presentation: Presentation
+    study: Study
+    member: Membership
+    kind: ItemKind
+
+
+def own_work(session: Session, token: str, annotator: User) -> Work:
+    """Load all that saving an answer looks at. Raises NotFoundError for anybody else's."""
+    mine = and_(
+        col(Membership.study_id) == col(Presentation.study_id),
+        col(Membership.user_id) == col(Presentation.annotator_id),
+    )
+    row = session.exec(
+        select(Presentation, Study, Membership, Item.kind)
+        .join(Study, col(Study.id) == col(Presentation.study_id))
+        .join(Membership, mine)
+        .join(Item, col(Item.id) == col(Presentation.item_id))
+        .where(Presentation.id == token, Presentation.annotator_id == annotator.id)
+    ).first()
+    if row is None:
+        raise NotFoundError(NOT_YOURS)
+    return Work(row[0], row[1], row[2], ItemKind(row[3]))
+
+
+class _Text(NamedTuple):
+    """A response's text as it is stored and as an annotator sees it, redacted characters masked."""
+
+    stored: str
+    shown: str
+    finish: str
+
+
+def stored_and_shown(session: Session, presentation: Presentation) -> tuple[dict[str, str], dict[str, str]]:
+    """Load the two texts by side: as stored, which is for comparing with, and as their annotator sees them."""
+    found = _texts(session, presentation.study_id, _sides(presentation).values())
+    stored = {side: found[response_id].stored for side, response_id in _sides(presentation).items()}
+    return stored, {side: found[response_id].shown for side, response_id in _sides(presentation).items()}
 
 
 def shown_responses(session: Session, presentation: Presentation) -> dict[str, BlindResponse]:
     """Load the two responses by side as their annotator sees them, by the same steps whatever they hold."""
-    return {
-        side: shown_response(session, presentation.study_id, response_id) for side, response_id in _sides(presentation)
-    }
+    found = _texts(session, presentation.study_id, _sides(presentation).values())
+    return {side: _blind(found[response_id]) for side, response_id in _sides(presentation).items()}
 
 
 def shown_texts(session: Session, presentation: Presentation) -> dict[str, str]:
     """Load the two texts by side as their annotator sees them, without their looks, which take longer to find."""
-    study_id = presentation.study_id
-    return {side: _masked(session, study_id, response_id)[0] for side, response_id in _sides(presentation)}
+    return stored_and_shown(session, presentation)[1]
 
 
-def _sides(presentation: Presentation) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("left", presentation.left_response_id), ("right", presentation.right_response_id)
+def _sides(presentation: Presentation) -> dict[str, str]:
+    return {"left": presentation.left_response_id, "right": presentation.right_response_id}
 
 
 def shown_response(session: Session, study_id: str, response_id: str) -> BlindResponse:
     """Load one response of a study as an annotator sees it, redacted characters masked."""
-    text, finish = _masked(session, study_id, response_id)
-    return BlindResponse(text, is_complete(finish), styles_of(text))
+    return _blind(_texts(session, study_id, [response_id])[response_id])
 
 
-def _masked(session: Session, study_id: str, response_id: str) -> tuple[str, str]:
-    text, finish = _stored(session, response_id)
-    hidden = session.exec(
-        select(LeakFlag.start, LeakFlag.end, LeakFlag.decision)
+def _blind(text: _Text) -> BlindResponse:
+    return BlindResponse(text.shown, is_complete(text.finish), styles_of(text.shown))
+
+
+def _texts(session: Session, study_id: str, response_ids: Collection[str]) -> dict[str, _Text]:
+    hidden: dict[str, list[tuple[int, int, str]]] = {response_id: [] for response_id in response_ids}
+    flags = session.exec(
+        select(LeakFlag.response_id, LeakFlag.start, LeakFlag.end, LeakFlag.decision)
         .where(
             LeakFlag.study_id == study_id,
-            LeakFlag.response_id == response_id,
+            col(LeakFlag.response_id).in_(hidden),
             col(LeakFlag.decision).in_((LeakDecision.REDACT, LeakDecision.EXCLUDE)),
         )
         .order_by(col(LeakFlag.start), col(LeakFlag.end))
-    ).all()
+    )
+    for response_id, start, end, decision in flags:
+        hidden[response_id].append((start, end, decision))
+    stored = session.exec(select(Response.id, Response.text, Response.finish).where(col(Response.id).in_(hidden)))
+    return {
+        response_id: _Text(text, masked(text, _ranges(text, hidden[response_id])), finish)
+        for response_id, text, finish in stored
+    }
+
+
+def _ranges(text: str, hidden: Iterable[tuple[int, int, str]]) -> list[tuple[int, int]]:
     # A response that was taken out after somebody had it in hand is hidden whole.
-    ranges = [(0, len(text)) if decision == LeakDecision.EXCLUDE else (start, end) for start, end, decision in hidden]
-    return masked(text, ranges), finish
-
-
-def _stored(session: Session, response_id: str) -> tuple[str, str]:
-    return session.exec(select(Response.text, Response.finish).where(Response.id == response_id)).one()
+    return [(0, len(text)) if decision == LeakDecision.EXCLUDE else (start, end) for start, end, decision in hidden]
 
 
 def done_tokens(session: Session, study_id: str, annotator_id: str) -> Sequence[str]:

@@ -14,7 +14,6 @@ from app.errors import InvalidInputError, NotFoundError
 from app.judging.answers import Saved, StaleAnswerError, note_foreign, save_answer
 from app.judging.claims import claim
 from app.judging.desk_routes import lease_of, next_url
-from app.judging.feedback import is_practice
 from app.judging.forms import SentAnswer, form_fields, read_form, read_json
 from app.judging.page import blind_questions
 from app.judging.queries import own_presentation
@@ -23,7 +22,7 @@ from app.studies.questions import read_questions
 from app.web.errors import error_response
 from app.web.metrics import JUDGMENTS_SAVED
 from app.web.templates import render
-from models import RevisionKind, User
+from models import ItemKind, RevisionKind, User
 from models.base import new_id, now
 
 router = APIRouter()
@@ -75,12 +74,11 @@ def submit(
     except NotFoundError as error:
         return _foreign(request, session, user, presentation_id, error)
     JUDGMENTS_SAVED.labels("submitted").inc()
-    presentation, study = own_presentation(session, presentation_id, user)
-    if is_practice(session, presentation):
+    if saved.work.kind == ItemKind.PRACTICE:
         # What was right comes first; the next item is handed out from there.
         url = f"/judge/{presentation_id}/feedback"
     else:
-        url = next_url(claim(session, study, user, moment, lease=lease_of(request)))
+        url = next_url(claim(session, saved.work.study, user, moment, lease=lease_of(request)))
     if by_script:
         return JSONResponse(_receipt(saved) | {"next": url})
     return RedirectResponse(url, status_code=303)

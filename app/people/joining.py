@@ -43,7 +43,7 @@ def join_page(session: Session, study: Study, user: User | None, external_id: st
     questions = read_questions(study.questions)
     own = session.get(Membership, (study.id, user.id)) if user else None
     known = _known(session, study, external_id)
-    slots = open_slots(session, study, "", now)
+    slots = open_slots(session, study, (), now)
     free = len(slots) if study.repeat_items else len({slot.item_id for slot in slots})
     switches = {
         "acceptability": questions.acceptability,
@@ -127,7 +127,7 @@ def _closed(session: Session, study: Study, user: User | None, now: datetime, *,
 def _why_not(session: Session, study: Study, now: datetime) -> str:
     if study.state in _CLOSED:
         return _CLOSED[study.state]
-    if open_slots(session, study, "", now):
+    if open_slots(session, study, (), now):
         return ""
     _, until = held_by_others(session, study, "", now)
     if until is None:

@@ -107,7 +107,7 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
         .where(Membership.study_id == study.id)
         .order_by(col(Membership.joined_at), col(Membership.pid))
     ).all()
-    slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, "", now)]
+    slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, (), now)]
     about = _Study(
         study=study,
         asking=asking,

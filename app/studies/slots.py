@@ -4,14 +4,18 @@ A place is held by a judgment, or by a lease that has not run out. Those of peop
 study keeps their judgments.
 """
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import select as columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.studies.assignment import Leans, Slot
+from app.studies.stored import aware
 from models import (
     Arm,
     Item,
@@ -25,6 +29,28 @@ from models import (
     Study,
     WithdrawalPolicy,
 )
+
+
+class Handed(NamedTuple):
+    """What somebody was handed, as far as deciding what comes next needs it."""
+
+    id: str
+    item_id: str
+    pair_id: str
+    left_arm_id: str
+    right_arm_id: str
+    state: PresentationState
+    leased_until: datetime
+
+
+def handed_to(session: Session, study_id: str, annotator_id: str) -> list[Handed]:
+    """List what an annotator was ever handed in a study, oldest first."""
+    rows = session.execute(
+        columns(*(col(getattr(Presentation, name)) for name in Handed._fields))
+        .where(col(Presentation.study_id) == study_id, col(Presentation.annotator_id) == annotator_id)
+        .order_by(col(Presentation.created_at), col(Presentation.id))
+    )
+    return [Handed(*row) for row in rows]
 
 
 def holds_a_place(study: Study, now: datetime) -> ColumnElement[bool]:
@@ -41,8 +67,8 @@ def _counts(now: datetime) -> ColumnElement[bool]:
     return or_(col(Presentation.state) == PresentationState.SUBMITTED, in_hand)
 
 
-def open_slots(session: Session, study: Study, annotator_id: str, now: datetime) -> list[Slot]:
-    """List the regular items and pairs that want judgments and that this annotator may take, full ones left out.
+def open_slots(session: Session, study: Study, own: Iterable[Handed], now: datetime) -> list[Slot]:
+    """List the regular items and pairs that want judgments, without full ones and what `own` forbids an annotator.
 
     An item lacks no response for the pair and none is withheld. Nobody gets an item and pair twice, nor, unless the
     study allows it, one prompt in two pairs.
@@ -71,11 +97,7 @@ def open_slots(session: Session, study: Study, annotator_id: str, now: datetime)
             given < wanted,
         )
     )
-    seen = select(Presentation.item_id, Presentation.pair_id).where(
-        Presentation.study_id == study.id, Presentation.annotator_id == annotator_id
-    )
-    own = session.exec(seen).all()
-    before: Collection[object] = set(own) if study.repeat_items else {item_id for item_id, _ in own}
+    before: Collection[object] = {(one.item_id, one.pair_id) if study.repeat_items else one.item_id for one in own}
     return [
         Slot(item_id, pair_id, taken, wanted)
         for item_id, pair_id, taken, wanted in session.exec(query)
@@ -104,8 +126,8 @@ def special_slots(session: Session, study_id: str, kind: ItemKind) -> list[tuple
 
 def kinds_of(session: Session, study_id: str) -> dict[str, ItemKind]:
     """Name the kind of every practice and gold item; all others are regular."""
-    items = session.exec(select(Item).where(Item.study_id == study_id, Item.kind != ItemKind.REGULAR))
-    return {item.id: item.kind for item in items}
+    rows = session.exec(select(Item.id, Item.kind).where(Item.study_id == study_id, Item.kind != ItemKind.REGULAR))
+    return {item_id: ItemKind(kind) for item_id, kind in rows}
 
 
 def regular_reach(session: Session, study: Study) -> int:
@@ -129,40 +151,60 @@ def places_left(session: Session, study: Study, item_id: str, pair_id: str, now:
     return (study.overlap if item.overlap is None else item.overlap) - taken
 
 
-def leans_of(session: Session, study: Study, annotator_id: str, now: datetime, *, special: bool) -> Leans:
+def leans_of(session: Session, study: Study, own: Iterable[Handed], now: datetime, *, special: bool) -> Leans:
     """Count how the sides lean, for one annotator over what they judged or have in hand, and for everybody.
 
     Regular pairs and the special one are balanced apart, since only regular items are results.
     """
-    names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
-    pairs = session.exec(select(Pair).where(Pair.study_id == study.id, col(Pair.special).is_(special)))
+    leading = _leading(session, study.id, special=special)
+    of_them = Counter((one.pair_id, one.left_arm_id) for one in own if _is_counted(one, now))
+    return Leans(own=_leans(of_them, leading), study=_leans(_sides(session, study, now), leading))
+
+
+def own_leans(session: Session, study: Study, own: Iterable[Handed], now: datetime) -> dict[str, int]:
+    """Count how the sides of regular pairs lean for one annotator alone."""
+    of_them = Counter((one.pair_id, one.left_arm_id) for one in own if _is_counted(one, now))
+    return _leans(of_them, _leading(session, study.id, special=False))
+
+
+def _is_counted(one: Handed, now: datetime) -> bool:
+    until = aware(one.leased_until)
+    in_hand = one.state == PresentationState.LEASED and until is not None and until > now
+    return in_hand or one.state == PresentationState.SUBMITTED
+
+
+def _leading(session: Session, study_id: str, *, special: bool) -> dict[str, str]:
+    """Name for each pair the arm that is alphabetically first."""
+    first, second = aliased(Arm), aliased(Arm)
+    pairs = session.execute(
+        columns(col(Pair.id), col(first.id), col(first.name), col(second.id), col(second.name))
+        .join(first, col(first.id) == col(Pair.first_arm_id))
+        .join(second, col(second.id) == col(Pair.second_arm_id))
+        .where(col(Pair.study_id) == study_id, col(Pair.special).is_(special))
+    )
     # Names are compared here and not by the database, whose order of letters may be another one.
-    leading = {pair.id: min((pair.first_arm_id, pair.second_arm_id), key=names.__getitem__) for pair in pairs}
-    of_them = and_(
-        col(Presentation.study_id) == study.id,
-        col(Presentation.annotator_id) == annotator_id,
-        _counts(now),
-    )
-    return Leans(
-        own=_leans(session, of_them, leading),
-        study=_leans(session, holds_a_place(study, now), leading),
-    )
+    return {pair: one if name < other_name else other for pair, one, name, other, other_name in pairs}
 
 
-def step_of(session: Session, presentation: Presentation) -> int:
+def step_of(session: Session, presentation: Presentation | Handed) -> int:
     """Tell what a presentation adds to a lean: 1 where the alphabetically first arm stands left, -1 otherwise."""
     left, right = (session.get_one(Arm, key).name for key in (presentation.left_arm_id, presentation.right_arm_id))
     return 1 if left < right else -1
 
 
-def _leans(session: Session, which: ColumnElement[bool], leading: dict[str, str]) -> dict[str, int]:
+def _sides(session: Session, study: Study, now: datetime) -> dict[tuple[str, str], int]:
+    """Count for each pair how often each of its arms stands left in what is judged or in hand."""
     query = (
         select(Presentation.pair_id, Presentation.left_arm_id, func.count())
-        .where(which)
+        .where(holds_a_place(study, now))
         .group_by(Presentation.pair_id, Presentation.left_arm_id)
     )
+    return {(pair_id, left): number for pair_id, left, number in session.exec(query)}
+
+
+def _leans(sides: Mapping[tuple[str, str], int], leading: dict[str, str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for pair_id, left, number in session.exec(query):
+    for (pair_id, left), number in sides.items():
         if pair_id in leading:
             found[pair_id] = found.get(pair_id, 0) + (number if left == leading[pair_id] else -number)
     return found
