@@ -70,6 +70,10 @@ class Presentation(SQLModel, table=True):
         UniqueConstraint("annotator_id", "item_id", "pair_id"),
         # So that how many were judged, and since when, is counted without reading them.
         Index("ix_presentation_submitted", "study_id", "submitted_at"),
+        # So that the places that are taken, and how their sides lean, are counted without reading them either.
+        Index("ix_presentation_places", "study_id", "state", "item_id", "pair_id", "left_arm_id", "annotator_id"),
+        # What one person was handed, which every page of theirs asks for.
+        Index("ix_presentation_handed", "study_id", "annotator_id", "state"),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)

@@ -23,6 +23,7 @@ from app.studies.slots import (
     open_slots,
     own_leans,
     places_left,
+    places_taken,
     regular_reach,
     special_slots,
     step_of,
@@ -169,17 +170,18 @@ def _next(
     """Choose the next item, with what balance asks of its sides."""
     # Most studies have neither practice nor gold, and looking for them costs as much as the item itself.
     practice = practice_left(session, study.id, own) if ItemKind.PRACTICE in kinds.values() else []
+    places = places_taken(session, study, now)
     if practice:
-        return _with_sides(practice[0], leans_of(session, study, own, now, special=True))
+        return _with_sides(practice[0], leans_of(session, study, own, places, now, special=True))
     done = regular_done(own, kinds)
-    slots = [] if limit_left(study, done) == 0 else open_slots(session, study, own, now)
+    slots = [] if limit_left(study, done) == 0 else open_slots(session, study, own, places)
     if not slots:
         return None
     due = gold_left(session, study, member, own) if ItemKind.GOLD in kinds.values() else []
     gold = [slot for at, slot in due if at <= done]
     if gold:
-        return _with_sides(gold[0], leans_of(session, study, own, now, special=True))
-    leans = leans_of(session, study, own, now, special=False)
+        return _with_sides(gold[0], leans_of(session, study, own, places, now, special=True))
+    leans = leans_of(session, study, own, places, now, special=False)
     return _with_sides(next_slot(slots, leans, seed=study.seed, pid=member.pid), leans)
 
 

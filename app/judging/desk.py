@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from app.judging.check import CheckStanding, standing
 from app.judging.claims import gold_left, limit_left, may_hold, practice_left, regular_done
 from app.judging.queries import DONE, done_tokens
-from app.studies.slots import Handed, handed_to, held_by_others, kinds_of, open_slots
+from app.studies.slots import Handed, handed_to, held_by_others, kinds_of, open_slots, places_taken
 from models import ExitAnswer, ItemKind, Membership, MemberState, Study, StudyState, User, WithdrawalPolicy
 
 
@@ -155,7 +155,7 @@ def _left(session: Session, study: Study, member: Membership, now: datetime) -> 
 
 
 def _free_regular(session: Session, study: Study, own: Sequence[Handed], limit: int | None, now: datetime) -> int:
-    slots = open_slots(session, study, own, now)
+    slots = open_slots(session, study, own, places_taken(session, study, now))
     # One prompt in several pairs is judged once, unless the study says otherwise.
     free = len(slots) if study.repeat_items else len({slot.item_id for slot in slots})
     return free if limit is None else min(free, limit)

@@ -135,15 +135,16 @@ def _ranges(text: str, hidden: Iterable[tuple[int, int, str]]) -> list[tuple[int
 
 def done_tokens(session: Session, study_id: str, annotator_id: str) -> Sequence[str]:
     """List the tokens of what an annotator has done in a study, in the order they did it."""
-    return session.exec(
-        select(Presentation.id)
-        .where(
+    done = session.exec(
+        select(Presentation.id, Presentation.submitted_at).where(
             Presentation.study_id == study_id,
             Presentation.annotator_id == annotator_id,
             col(Presentation.state).in_(DONE),
         )
-        .order_by(col(Presentation.submitted_at), col(Presentation.id))
     ).all()
+    # Put in order here: asked to, SQLite would go through what everybody submitted, which is in that order already.
+    at = {token: aware(moment).timestamp() if moment else 0.0 for token, moment in done}
+    return sorted(at, key=lambda token: (at[token], token))
 
 
 def pace_ms(session: Session, study_id: str, annotator_id: str) -> int:

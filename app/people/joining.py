@@ -13,7 +13,7 @@ from app.people.members import RETURNED
 from app.people.rules import asked_in_words
 from app.studies.queries import may_see
 from app.studies.questions import read_questions
-from app.studies.slots import held_by_others, open_slots
+from app.studies.slots import held_by_others, open_slots, places_taken
 from models import Membership, Study, StudyState, User
 
 _CLOSED = {
@@ -43,7 +43,7 @@ def join_page(session: Session, study: Study, user: User | None, external_id: st
     questions = read_questions(study.questions)
     own = session.get(Membership, (study.id, user.id)) if user else None
     known = _known(session, study, external_id)
-    slots = open_slots(session, study, (), now)
+    slots = open_slots(session, study, (), places_taken(session, study, now))
     free = len(slots) if study.repeat_items else len({slot.item_id for slot in slots})
     switches = {
         "acceptability": questions.acceptability,
@@ -127,7 +127,7 @@ def _closed(session: Session, study: Study, user: User | None, now: datetime, *,
 def _why_not(session: Session, study: Study, now: datetime) -> str:
     if study.state in _CLOSED:
         return _CLOSED[study.state]
-    if open_slots(session, study, (), now):
+    if open_slots(session, study, (), places_taken(session, study, now)):
         return ""
     _, until = held_by_others(session, study, "", now)
     if until is None:

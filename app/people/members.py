@@ -12,7 +12,7 @@ from app.judging.claims import limit_left
 from app.monitor.votes import aware
 from app.monitor.work import Work, work_of
 from app.people.rules import Account, Alike, alike, left_for, reasons_of
-from app.studies.slots import open_slots
+from app.studies.slots import open_slots, places_taken
 from models import (
     ComprehensionAttempt,
     Membership,
@@ -107,7 +107,7 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
         .where(Membership.study_id == study.id)
         .order_by(col(Membership.joined_at), col(Membership.pid))
     ).all()
-    slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, (), now)]
+    slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, (), places_taken(session, study, now))]
     about = _Study(
         study=study,
         asking=asking,

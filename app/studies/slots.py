@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, func, or_, union_all
 from sqlalchemy import select as columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -29,6 +29,9 @@ from models import (
     Study,
     WithdrawalPolicy,
 )
+
+_FIRST, _SECOND = aliased(ItemResponse), aliased(ItemResponse)
+_FIRST_ARM, _SECOND_ARM = aliased(Arm), aliased(Arm)
 
 
 class Handed(NamedTuple):
@@ -55,59 +58,79 @@ def handed_to(session: Session, study_id: str, annotator_id: str) -> list[Handed
 
 def holds_a_place(study: Study, now: datetime) -> ColumnElement[bool]:
     """Tell in SQL whether a presentation of `study` is judged or in hand."""
-    held = and_(col(Presentation.study_id) == study.id, _counts(now))
+    return and_(col(Presentation.study_id) == study.id, or_(_judged(), _in_hand(now)), *_staying(study))
+
+
+def _judged() -> ColumnElement[bool]:
+    return col(Presentation.state) == PresentationState.SUBMITTED
+
+
+def _in_hand(now: datetime) -> ColumnElement[bool]:
+    return and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
+
+
+def _staying(study: Study) -> list[ColumnElement[bool]]:
+    """Leave out those who withdrew, where the study does not keep their judgments."""
     if study.withdrawal == WithdrawalPolicy.KEEP:
-        return held
+        return []
     gone = select(Membership.user_id).where(Membership.study_id == study.id, Membership.state == MemberState.WITHDRAWN)
-    return and_(held, col(Presentation.annotator_id).not_in(gone))
+    return [col(Presentation.annotator_id).not_in(gone)]
 
 
-def _counts(now: datetime) -> ColumnElement[bool]:
-    in_hand = and_(col(Presentation.state) == PresentationState.LEASED, col(Presentation.leased_until) > now)
-    return or_(col(Presentation.state) == PresentationState.SUBMITTED, in_hand)
+# How often an item, in a pair, with an arm on the left, is judged or in hand.
+Places = Mapping[tuple[str, str, str], int]
 
 
-def open_slots(session: Session, study: Study, own: Iterable[Handed], now: datetime) -> list[Slot]:
+def places_taken(session: Session, study: Study, now: datetime) -> Places:
+    """Count the places of a study that are taken, all that choosing the next item looks at, in one pass."""
+    where = (col(Presentation.item_id), col(Presentation.pair_id), col(Presentation.left_arm_id))
+    # Each part by one state alone: so the index gives the rows in the order in which they are counted.
+    parts = [
+        columns(*where, func.count())
+        .where(which, col(Presentation.study_id) == study.id, *_staying(study))
+        .group_by(*where)
+        for which in (_judged(), _in_hand(now))
+    ]
+    found: Counter[tuple[str, str, str]] = Counter()
+    for item_id, pair_id, left, number in session.execute(union_all(*parts)).all():
+        found[item_id, pair_id, left] += number
+    return found
+
+
+def open_slots(session: Session, study: Study, own: Iterable[Handed], places: Places) -> list[Slot]:
     """List the regular items and pairs that want judgments, without full ones and what `own` forbids an annotator.
 
     An item lacks no response for the pair and none is withheld. Nobody gets an item and pair twice, nor, unless the
     study allows it, one prompt in two pairs.
     """
-    taken = (
-        select(Presentation.item_id, Presentation.pair_id, func.count().label("taken"))
-        .where(holds_a_place(study, now))
-        .group_by(col(Presentation.item_id), col(Presentation.pair_id))
-        .subquery()
-    )
-    first, second = aliased(ItemResponse), aliased(ItemResponse)
-    wanted = func.coalesce(Item.overlap, study.overlap)
-    given = func.coalesce(taken.c.taken, 0)
+    taken: Counter[tuple[str, str]] = Counter()
+    for (item_id, pair_id, _), number in places.items():
+        taken[item_id, pair_id] += number
+    first, second = _FIRST, _SECOND
     query = (
-        select(Item.id, Pair.id, given, wanted)
+        select(Item.id, Pair.id, func.coalesce(Item.overlap, study.overlap))
         .join(Pair, col(Pair.study_id) == col(Item.study_id))
         .join(first, and_(col(first.item_id) == col(Item.id), col(first.arm_id) == col(Pair.first_arm_id)))
         .join(second, and_(col(second.item_id) == col(Item.id), col(second.arm_id) == col(Pair.second_arm_id)))
-        .outerjoin(taken, and_(taken.c.item_id == col(Item.id), taken.c.pair_id == col(Pair.id)))
         .where(
             Item.study_id == study.id,
             Item.kind == ItemKind.REGULAR,
             col(Pair.special).is_(False),
             col(first.withheld).is_(False),
             col(second.withheld).is_(False),
-            given < wanted,
         )
     )
     before: Collection[object] = {(one.item_id, one.pair_id) if study.repeat_items else one.item_id for one in own}
     return [
-        Slot(item_id, pair_id, taken, wanted)
-        for item_id, pair_id, taken, wanted in session.exec(query)
-        if ((item_id, pair_id) if study.repeat_items else item_id) not in before
+        Slot(item_id, pair_id, taken[item_id, pair_id], wanted)
+        for item_id, pair_id, wanted in session.exec(query).all()
+        if taken[item_id, pair_id] < wanted and ((item_id, pair_id) if study.repeat_items else item_id) not in before
     ]
 
 
 def special_slots(session: Session, study_id: str, kind: ItemKind) -> list[tuple[str, str]]:
     """List the practice or gold items of a study with their pair, in the order of their positions."""
-    first, second = aliased(ItemResponse), aliased(ItemResponse)
+    first, second = _FIRST, _SECOND
     query = (
         select(Item.id, Pair.id)
         .join(Pair, col(Pair.study_id) == col(Item.study_id))
@@ -151,14 +174,19 @@ def places_left(session: Session, study: Study, item_id: str, pair_id: str, now:
     return (study.overlap if item.overlap is None else item.overlap) - taken
 
 
-def leans_of(session: Session, study: Study, own: Iterable[Handed], now: datetime, *, special: bool) -> Leans:
+def leans_of(
+    session: Session, study: Study, own: Iterable[Handed], places: Places, now: datetime, *, special: bool
+) -> Leans:
     """Count how the sides lean, for one annotator over what they judged or have in hand, and for everybody.
 
     Regular pairs and the special one are balanced apart, since only regular items are results.
     """
     leading = _leading(session, study.id, special=special)
     of_them = Counter((one.pair_id, one.left_arm_id) for one in own if _is_counted(one, now))
-    return Leans(own=_leans(of_them, leading), study=_leans(_sides(session, study, now), leading))
+    of_all: Counter[tuple[str, str]] = Counter()
+    for (_, pair_id, left), number in places.items():
+        of_all[pair_id, left] += number
+    return Leans(own=_leans(of_them, leading), study=_leans(of_all, leading))
 
 
 def own_leans(session: Session, study: Study, own: Iterable[Handed], now: datetime) -> dict[str, int]:
@@ -175,7 +203,7 @@ def _is_counted(one: Handed, now: datetime) -> bool:
 
 def _leading(session: Session, study_id: str, *, special: bool) -> dict[str, str]:
     """Name for each pair the arm that is alphabetically first."""
-    first, second = aliased(Arm), aliased(Arm)
+    first, second = _FIRST_ARM, _SECOND_ARM
     pairs = session.execute(
         columns(col(Pair.id), col(first.id), col(first.name), col(second.id), col(second.name))
         .join(first, col(first.id) == col(Pair.first_arm_id))
@@ -190,16 +218,6 @@ def step_of(session: Session, presentation: Presentation | Handed) -> int:
     """Tell what a presentation adds to a lean: 1 where the alphabetically first arm stands left, -1 otherwise."""
     left, right = (session.get_one(Arm, key).name for key in (presentation.left_arm_id, presentation.right_arm_id))
     return 1 if left < right else -1
-
-
-def _sides(session: Session, study: Study, now: datetime) -> dict[tuple[str, str], int]:
-    """Count for each pair how often each of its arms stands left in what is judged or in hand."""
-    query = (
-        select(Presentation.pair_id, Presentation.left_arm_id, func.count())
-        .where(holds_a_place(study, now))
-        .group_by(Presentation.pair_id, Presentation.left_arm_id)
-    )
-    return {(pair_id, left): number for pair_id, left, number in session.exec(query)}
 
 
 def _leans(sides: Mapping[tuple[str, str], int], leading: dict[str, str]) -> dict[str, int]:
