@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,11 +21,9 @@ import structlog
 from sqlmodel import select
 
 from app import migrate
-from app.compare.plan import build_plan
-from app.compare.runner import ColumnDone, Ending, TokenArrived, run_columns
+from app.compare.runner import ColumnDone
 from app.db import connect, reading, writing
 from app.engines.open import Engines
-from app.engines.protocol import Decoding
 from app.engines.registry import Registry
 from app.engines.vllm.engine import VllmEngine
 from app.errors import EngineError
@@ -35,12 +33,12 @@ from app.serving.supervise import available_cores, running
 from app.studies.design import NewArm
 from app.studies.generate import generate_missing
 from app.studies.queries import create_study
-from models import BasePrompt, ItemResponse, Response, ResponseFailure, Role, Trace
+from models import ItemResponse, Response, ResponseFailure, Role, Trace
 from tests.bench.report import emit
+from tests.engine.one_column import column
 from tests.engine.vllm_servers import demo_registry, vllm_python
 from tests.factories import make_user
 
-PROMPT = "Explain why the sky is blue to a child, then to a physicist."
 CONTEXT = "512"
 BACK_S = 300
 
@@ -67,27 +65,13 @@ def registry_of(plans) -> Registry:
     return Registry(path=demo.path, checkpoints=MappingProxyType({"base": base}))
 
 
-async def column(engines, tokens, seen):
-    """Answer one prompt; returns how it ended and how many tokens the page had."""
-    asked = build_plan(engines, PROMPT, ["base"], base_prompt=BasePrompt.SAME_IDS, decoding=Decoding(max_tokens=tokens))
-    count = 0
-    async with aclosing(run_columns(engines, asked)) as events:
-        async for event in events:
-            if isinstance(event, TokenArrived):
-                count += 1
-                seen(count)
-            if isinstance(event, Ending):
-                return count, event
-    raise AssertionError("no ending")
-
-
 async def compare_and_kill(engines, servers, tokens):
     """Two comparisons at once, one on each server; the second server dies when both have begun."""
     both = [asyncio.Event(), asyncio.Event()]
 
     async def one(event, mark):
         with structlog.contextvars.bound_contextvars(request_id=mark):
-            return await column(engines, tokens, lambda count: event.set() if count >= 3 else None)
+            return await column(engines, max_tokens=tokens, on_token=lambda count: event.set() if count >= 3 else None)
 
     work = [asyncio.create_task(one(event, f"bench{n}")) for n, event in enumerate(both)]
     await asyncio.gather(*(event.wait() for event in both))

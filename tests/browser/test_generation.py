@@ -12,6 +12,7 @@ from app.errors import EngineError
 from app.studies.design import NewArm
 from app.studies.queries import create_study
 from models import GenerationRun, GenerationState, ItemResponse
+from tests.browser.away import is_said_once_and_in_place
 
 PROMPTS = [f"Why does kettle number {n} whistle before it boils over the stove?" for n in range(1, 13)]
 
@@ -105,14 +106,7 @@ def test_a_server_that_is_away_is_said_once_and_in_place(page_for, server, alice
     page.goto(f"/studies/{draft.id}/generation")
     page.get_by_role("button", name="Generate").click()
     expect(page.get_by_role("heading", name="Generating 36 responses")).to_be_visible()
-    page.route("**/generation?said=*", lambda route: route.abort())
-    for _ in range(3):
-        page.evaluate("htmx.trigger('#generation', 'refresh')")
-        page.wait_for_timeout(200)
-    expect(page.locator("#generation-stale")).to_be_visible()
-    expect(page.locator("[data-toast]")).to_have_count(0)
-    page.unroute("**/generation?said=*")
-    expect(page.locator("#generation-stale")).to_be_hidden()
+    is_said_once_and_in_place(page, "generation")
     # Nobody looks, so nothing is asked.
     asked = []
     page.on("request", lambda request: asked.append(request.url))

@@ -12,6 +12,7 @@ from app.engines.traffic import Traffic
 from app.studies.design import NewArm
 from app.studies.generate import generate_missing
 from app.studies.queries import create_study
+from tests.browser.away import is_said_once_and_in_place
 
 ITEMS = 6
 
@@ -49,14 +50,7 @@ def test_a_researcher_scores_pauses_and_resumes_by_keyboard_and_an_absent_server
     with page.expect_response(lambda answer: "said=" in answer.url):
         pass
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
-    page.route("**/scoring?said=*", lambda route: route.abort())
-    for _ in range(3):
-        page.evaluate("htmx.trigger('#scoring', 'refresh')")
-        page.wait_for_timeout(200)
-    expect(page.locator("#scoring-stale")).to_be_visible()
-    expect(page.locator("[data-toast]")).to_have_count(0)
-    page.unroute("**/scoring?said=*")
-    expect(page.locator("#scoring-stale")).to_be_hidden()
+    is_said_once_and_in_place(page, "scoring")
     page.get_by_role("button", name="Cancel").press("Enter")
     expect(page.get_by_role("heading", name=f"Cancelled: 0 of {2 * ITEMS} responses")).to_be_focused()
     slow(scripted_engines, 0)

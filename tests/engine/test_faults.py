@@ -3,15 +3,13 @@
 import asyncio
 import signal
 import time
-from contextlib import aclosing
 from dataclasses import replace
 
 import httpx2
 import pytest
 from sqlmodel import func, select
 
-from app.compare.plan import build_plan
-from app.compare.runner import ColumnDone, ColumnFailed, Ending, TokenArrived, run_columns
+from app.compare.runner import ColumnDone, ColumnFailed
 from app.db import reading, writing
 from app.engines.open import Engines
 from app.engines.protocol import Decoding, Request
@@ -26,8 +24,8 @@ from app.studies.queries import create_study, get_study
 from app.studies.scoring_work import Scorings
 from models import BasePrompt, ItemResponse, ResponseFailure, ScoringState, ScoringTask, TaskState, Trace
 from models.base import now
+from tests.engine.one_column import PROMPT, column
 
-PROMPT = "Explain why the sky is blue to a child, then to a physicist."
 PATIENCE_S = 240
 
 
@@ -52,21 +50,6 @@ def engines_on(own, **over) -> Engines:
 
 def request(own, name, max_tokens):
     return Request(checkpoint=name, prompt_ids=own.prompt(PROMPT), decoding=Decoding(max_tokens=max_tokens))
-
-
-async def column(engines, name="base", max_tokens=16, on_token=lambda _: None):
-    plan = build_plan(
-        engines, PROMPT, [name], base_prompt=BasePrompt.SAME_IDS, decoding=Decoding(max_tokens=max_tokens)
-    )
-    tokens = 0
-    async with aclosing(run_columns(engines, plan)) as events:
-        async for event in events:
-            if isinstance(event, TokenArrived):
-                tokens += 1
-                on_token(tokens)
-            if isinstance(event, Ending):
-                return tokens, event
-    raise AssertionError("no ending")
 
 
 def test_what_nobody_waits_for_any_more_ends_on_the_server(own):
