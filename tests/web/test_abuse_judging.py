@@ -345,13 +345,14 @@ def test_nothing_sent_says_which_instance_is_a_decoy_or_how_it_was_found(annotat
 
 # Text that is a program elsewhere
 
+# 7331 * 7919 = 58054189: no clock or count on a page holds these digits by chance.
 TEMPLATES = [
-    "{{7*7}}",
+    "{{7331*7919}}",
     "{% include 'base.html' %}",
-    "${7*7}",
+    "${7331*7919}",
     "{{ config }}",
-    "#{7*7}",
-    "<%= 7*7 %>",
+    "#{7331*7919}",
+    "<%= 7331*7919 %>",
     "{{ ''.upper() }}",
 ]
 
@@ -377,7 +378,7 @@ def test_template_code_in_any_text_is_shown_literally(annotator, database, study
         main = BeautifulSoup(page.text, "html.parser").select_one("main")
         shown = main.get_text() + " ".join(field.get("value", "") for field in main.select("input"))
         assert text in shown, path
-        assert "49" not in main.get_text(), path
+        assert "58054189" not in main.get_text(), path
 
 
 def test_no_template_is_built_from_text():

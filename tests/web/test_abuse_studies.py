@@ -52,7 +52,8 @@ GADGETS = [
     "<div hx-vals='js:{a: alert(1)}' hx-post=/studies></div>",
     '<div id="preview" hx-swap-oob="true">x</div>',
 ]
-PROGRAMS = ["{{7*7}}", "{% include 'base.html' %}", "${7*7}", "{{ config }}", "{{ ''.__class__ }}"]
+# 7331 * 7919 = 58054189: no clock or count on a page holds these digits by chance.
+PROGRAMS = ["{{7331*7919}}", "{% include 'base.html' %}", "${7331*7919}", "{{ config }}", "{{ ''.__class__ }}"]
 TABLES = (Study, Item, Arm, Pair, ItemResponse, Response, Guideline, StudyEvent)
 
 
@@ -131,7 +132,7 @@ def test_case_20_template_code_in_a_study_is_shown_literally(stranger, text):
     study_id = make(stranger, **form)
     for name, answer in pages_of(stranger, study_id, form):
         main = BeautifulSoup(answer.text, "html.parser")
-        assert "49" not in main.get_text(), name
+        assert "58054189" not in main.get_text(), name
         if name != "/studies":
             assert text in main.get_text(), name
     name = f"{text}.jsonl"

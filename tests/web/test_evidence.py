@@ -244,8 +244,9 @@ def test_an_index_that_cannot_be_made_is_told_in_words_that_name_no_set(annotato
         session.get_one(TuningSet, tuning_set.id).n = 99
     answer = ask(annotator, token, a_mark(text))
     assert answer.status_code == 409
-    assert answer.json()["error"]["message"] == "The instances could not be made ready."
-    assert "99" not in answer.text
+    said = answer.json()["error"]
+    assert said["message"] == "The instances could not be made ready."
+    assert "99" not in f"{said['message']} {said['remedy']}"
 
 
 @pytest.mark.parametrize("gone", ["unknown", "failed"])
