@@ -52,6 +52,11 @@ def static_url(path: str) -> str:
     return f"/static/{path}?v={_digest(path, file.stat().st_mtime_ns)}"
 
 
+def grouped(number: int) -> str:
+    """Write a count with its thousands apart."""
+    return f"{number:,}"
+
+
 @lru_cache(maxsize=256)
 def _digest(path: str, _changed: int) -> str:
     return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]
@@ -69,4 +74,5 @@ def environment() -> Environment:
     )
     result.globals["static_url"] = static_url
     result.filters["markdown"] = markdown
+    result.filters["grouped"] = grouped
     return result

@@ -57,7 +57,7 @@ def test_everybody_is_on_some_page_and_the_striking_come_first(researcher, crowd
     first = soup(researcher, crowd)
     assert len(pids(first)) == PEOPLE
     assert pids(first)[0] == f"a{1 + CROWD:011d}"
-    later = first.find("nav", attrs={"aria-label": "Annotators, pages"}).find("a", string="Later")["href"]
+    later = first.find("nav", attrs={"aria-label": "Annotators, pages"}).find("a", string="Next")["href"]
     second = soup(researcher, crowd, later.partition("#")[0])
     # Bob of the study itself is one more.
     assert sorted([*pids(first), *pids(second)]) == [f"a{at:011d}" for at in range(1, 2 + CROWD)]
@@ -76,7 +76,7 @@ def test_many_wrong_gold_items_are_counted_and_the_first_are_named(researcher, c
 def test_everything_in_hand_is_on_some_page(researcher, crowd):
     first = soup(researcher, crowd)
     rows = [one["value"] for one in first.select("#leases-table button")]
-    later = first.find("nav", attrs={"aria-label": "Items in hand, pages"}).find("a", string="Later")["href"]
+    later = first.find("nav", attrs={"aria-label": "Items in hand, pages"}).find("a", string="Next")["href"]
     second = soup(researcher, crowd, later.partition("#")[0])
     rest = [one["value"] for one in second.select("#leases-table button")]
     assert (len(rows), len(rest)) == (LEASES, CROWD - LEASES)

@@ -32,12 +32,12 @@ def test_every_item_is_on_some_page_with_its_responses(researcher, many):
     page, found, section = listed(researcher, many)
     assert "10 items, 2 arms" in " ".join(page.text.split())
     assert section.select_one("tbody tr td:last-child").text.split()[0] == "lft,"
-    while later := section.find("a", string="Later"):
+    while later := section.find("a", string="Next"):
         _, more, section = listed(researcher, many, later["href"].partition("#")[0])
         assert len(section.select("tbody a[href^='/responses/']")) == 2 * len(more)
         found += more
     assert found == [f"Question {at}?" for at in range(10)]
-    assert section.find("a", string="Earlier")["href"] == "?items=2#items-title"
+    assert section.find("a", string="Previous")["href"] == "?items=2#items-title"
 
 
 def test_a_page_beyond_the_last_is_the_last_and_none_before_the_first(researcher, many):

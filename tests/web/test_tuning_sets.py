@@ -282,18 +282,18 @@ def test_instances_are_paged_and_searched(researcher, database, htmx):
 
     first = get()
     assert items(first) == [str(at) for at in range(50)]
-    (later,) = links(first, "Later")
+    (later,) = links(first, "Next")
     second = researcher.get(later, headers=htmx)
     assert items(second) == [str(at) for at in range(50, 100)]
-    assert items(researcher.get(links(second, "Later")[0], headers=htmx)) == [str(at) for at in range(100, 111)]
-    assert items(researcher.get(links(second, "Earlier")[0], headers=htmx)) == [str(at) for at in range(50)]
+    assert items(researcher.get(links(second, "Next")[0], headers=htmx)) == [str(at) for at in range(100, 111)]
+    assert items(researcher.get(links(second, "Previous")[0], headers=htmx)) == [str(at) for at in range(50)]
 
     hits = get("q=kettle")
     assert "110 instances" in text_of(hits)
     assert items(hits) == [str(at) for at in range(50)]
-    middle = researcher.get(links(hits, "Later")[0], headers=htmx)
+    middle = researcher.get(links(hits, "Next")[0], headers=htmx)
     assert items(middle) == [str(at) for at in range(50, 100)]
-    assert items(researcher.get(links(middle, "Earlier")[0], headers=htmx)) == [str(at) for at in range(50)]
+    assert items(researcher.get(links(middle, "Previous")[0], headers=htmx)) == [str(at) for at in range(50)]
 
     boiling = get("q=boil+apfel")
     assert items(boiling) == ["110"]
