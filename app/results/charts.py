@@ -14,10 +14,14 @@ from app.cells import csv_line
 WIDTH = 460.0
 _LABEL = 132.0
 _LETTERS = 19
+_LINES = 2
+_AGAINST = " against "
 # What a letter of a legend takes, on the generous side.
 _SMALL = 6.0
 _VALUE = 56.0
 _ROW = 26.0
+# Where a label has two lines.
+_TALL = 33.0
 _TOP = 8.0
 _AXIS = 26.0
 # Neighbours differ in lightness, so that they stay apart in grey.
@@ -107,7 +111,8 @@ def dots(
 ) -> Chart:
     """Draw an estimate and its interval per row, on one scale, with a dashed line at `reference`."""
     left, right = _LABEL + 8, WIDTH - _VALUE - 14
-    bottom = _TOP + _ROW * len(rows)
+    high = _TALL if any(len(_lines(row.label)) > 1 for row in rows) else _ROW
+    bottom = _TOP + high * len(rows)
 
     def x(value: float) -> float:
         share = (min(max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])
@@ -120,7 +125,7 @@ def dots(
         at = x(reference)
         parts.append(tag("line", x1=at, x2=at, y1=_TOP, y2=bottom, class_="chart-reference"))
     for place, row in enumerate(rows):
-        parts += _dot_row(row, _TOP + _ROW * (place + 0.5), x)
+        parts += _dot_row(row, _TOP + high * (place + 0.5), x)
     about = "; ".join(f"{row.label}: {row.shown}{f' {row.interval}' if row.interval else ''}" for row in rows)
     table = tuple((row.label, row.shown, row.interval) for row in rows)
     drawn = svg(name, title, about, bottom + _AXIS, parts)
@@ -237,13 +242,32 @@ def _legend(names: Sequence[str], top: float, fills: Sequence[str] = _FILLS) -> 
 
 def _label(words: str, y: float) -> list[str]:
     """Write a label at its row; one that is long on two lines, and cut only beyond these."""
-    lines = wrap(words, _LETTERS, max_lines=2, placeholder="…")
+    lines = _lines(words)
     up = 6.5 * (len(lines) - 1)
     return [text(line, _LABEL, y - up + 13 * at, "chart-text chart-end") for at, line in enumerate(lines)]
 
 
+def _lines(words: str) -> list[str]:
+    """Break a label into at most two lines. Both names of a pair keep one, and their ends, where long names differ."""
+    lines = wrap(words, _LETTERS)
+    if len(lines) <= _LINES:
+        return lines
+    first, joint, second = words.partition(_AGAINST)
+    if joint and len(first + joint) <= _LETTERS + 1:
+        return [first + joint.rstrip(), _short(second, _LETTERS)]
+    if joint:
+        return [_short(first, _LETTERS), joint.lstrip() + _short(second, _LETTERS - len(joint.lstrip()))]
+    if " " not in words:
+        return [words[:_LETTERS], "…" + words[1 - _LETTERS :]]
+    return wrap(words, _LETTERS, max_lines=_LINES, placeholder="…")
+
+
 def _short(words: str, most: int) -> str:
-    return words if len(words) <= most else words[: most - 1] + "…"
+    """Leave out the middle of a name that is too long."""
+    if len(words) <= most:
+        return words
+    end = (most - 1) // 2
+    return f"{words[: most - 1 - end]}…{words[-end:]}"
 
 
 def _number(value: object) -> str:
