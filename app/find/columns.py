@@ -238,7 +238,8 @@ def words(column: Column, number: float | None) -> str:
         return f"{100 * number:.1f} %"
     if column.whole:
         return f"{number:,.0f}" + (" tokens" if column.unit == "tokens" else "")
-    return f"{number:+.3f} nats" if column.diverging else f"{number:.3f} nats"
+    shown = f"{number:+.3f} nats" if column.diverging else f"{number:.3f} nats"
+    return shown.replace("-", "\N{MINUS SIGN}")
 
 
 def bound(column: Column, text: str) -> float | None:

@@ -48,5 +48,5 @@ def test_values_and_bounds_are_written_in_the_unit_people_use():
         "12,345",
         "none",
     )
-    assert words(BY_NAME["peak_logprob_difference"], -2.5) == "-2.500 nats"
+    assert words(BY_NAME["peak_logprob_difference"], -2.5) == "\N{MINUS SIGN}2.500 nats"
     assert (bound(share, "12.5 %"), bound(kl, " 0.5 "), bound(kl, "")) == (0.125, 0.5, None)

@@ -104,7 +104,7 @@ def test_a_signed_measure_is_sorted_by_magnitude_with_its_sign(researcher, datab
     query = {"source": f"study:{study.id}", "sort": "peak_logprob_difference"}
     soup = page(researcher, htmx=htmx, **query, order="far")
     # The other peak: -0.25 - (-9) = +8.75.
-    assert [value.get_text(strip=True) for value in soup.select(".find-value .num")] == ["-30.000 nats", "+8.750 nats"]
+    assert [value.get_text(strip=True) for value in soup.select(".find-value .num")] == ["\N{MINUS SIGN}30.000 nats", "+8.750 nats"]
     assert soup.select(".bar-low")
     assert soup.select(".bar-high")
     assert soup.select_one(".find-chart .zero")
@@ -199,10 +199,10 @@ def test_token_types_of_one_arm_with_rates_and_examples(researcher, htmx, shown)
         [cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in soup.select(".find-types tbody tr")
     ]
     # " fast" is shifted in all three answers, "Sure" in one of three.
-    assert rows[0][:5] == [rows[0][0], "content", "3 of 3", "100.0 %", "43.9–100.0"]
+    assert rows[0][:5] == [rows[0][0], "content", "3 of 3", "100.0 %", "43.9 to 100.0"]
     assert rows[0][0].startswith("␣fast")
     assert rows[1][0].startswith("Sure")
-    assert rows[1][1:5] == ["initiation", "1 of 3", "33.3 %", "6.1–79.2"]
+    assert rows[1][1:5] == ["initiation", "1 of 3", "33.3 %", "6.1 to 79.2"]
     example = soup.select_one(".find-examples a")
     assert example["href"].split("/")[2].partition("?")[0] in sft
     assert example["href"].endswith("&pin=0-5")
@@ -227,7 +227,7 @@ def test_the_table_gives_rates_with_intervals_and_paired_differences(researcher,
     row = differences.select_one("tbody tr")
     assert row.select_one("th").get_text(" ", strip=True) == "lft minus sft"
     # 3/24 - 4/24 = -4.2 points.
-    assert row.select("td")[3].get_text(" ", strip=True).startswith("-4.2 ")
+    assert row.select("td")[3].get_text(" ", strip=True).startswith("\N{MINUS SIGN}4.2 ")
 
 
 def test_the_table_comes_as_csv_with_seed_and_draws(researcher, shown):
