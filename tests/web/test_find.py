@@ -104,7 +104,10 @@ def test_a_signed_measure_is_sorted_by_magnitude_with_its_sign(researcher, datab
     query = {"source": f"study:{study.id}", "sort": "peak_logprob_difference"}
     soup = page(researcher, htmx=htmx, **query, order="far")
     # The other peak: -0.25 - (-9) = +8.75.
-    assert [value.get_text(strip=True) for value in soup.select(".find-value .num")] == ["\N{MINUS SIGN}30.000 nats", "+8.750 nats"]
+    assert [value.get_text(strip=True) for value in soup.select(".find-value .num")] == [
+        "\N{MINUS SIGN}30.000 nats",
+        "+8.750 nats",
+    ]
     assert soup.select(".bar-low")
     assert soup.select(".bar-high")
     assert soup.select_one(".find-chart .zero")
