@@ -255,6 +255,7 @@ def test_a_list_of_judgments_pages_and_refuses_what_is_not_there(researcher, dat
     page = BeautifulSoup(researcher.get(f"{place}?annotator=a00000000001").text, "html.parser")
     later = page.find("a", string="Next")["href"]
     assert "annotator=a00000000001" in later
+    assert not page.find("a", string="Previous")
     number, second = listed(researcher, place + later)
     assert (number, len(second)) == (PAGE + 2, 2)
     assert not set(first) & set(second)
