@@ -1,8 +1,6 @@
-// Tuning sets: size checked before an upload, its progress, copying a turn, keys for search and for the neighbours.
+// Tuning sets: size checked before an upload, its progress, keys for search and for the neighbours.
 
-import { toast } from "./toast.js";
-
-const CHECKED_MS = 1500;
+import "./copy.js";
 
 document.addEventListener("change", (event) => {
   const form = event.target.closest?.("[data-import]");
@@ -34,21 +32,6 @@ document.addEventListener("htmx:afterRequest", (event) => {
   bar.hidden = true;
   bar.value = 0;
   event.target.querySelector("[type=submit]").disabled = false;
-});
-
-for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest?.("[data-copy]");
-  if (!button) return;
-  try {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  } catch {
-    toast("The browser did not allow copying. Select the text instead.", "error");
-    return;
-  }
-  const label = button.firstChild;
-  label.textContent = "Copied";
-  setTimeout(() => (label.textContent = "Copy"), CHECKED_MS);
 });
 
 function isTyping(target) {
