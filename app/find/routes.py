@@ -31,9 +31,9 @@ from models import BasePrompt, User
 router = APIRouter()
 
 BASE_PROMPTS = {
-    BasePrompt.SAME_IDS: "base read the same ids",
-    BasePrompt.PLAIN: "base read the bare prompt",
-    BasePrompt.FEW_SHOT: "base read examples first",
+    BasePrompt.SAME_IDS: "the same as tuned",
+    BasePrompt.PLAIN: "the bare prompt",
+    BasePrompt.FEW_SHOT: "two answered questions first",
 }
 
 

@@ -189,7 +189,7 @@ def _scan(database: Database, study_id: str) -> str:
         if not unscanned(session, study_id):
             return ""
     new = scan_study(database, study_id).new
-    return f" {new} new leak flag{' waits' if new == 1 else 's wait'} for a decision." if new else ""
+    return f" {new} new leak flag{'' if new == 1 else 's'} found." if new else ""
 
 
 async def _take_turn(run: _Run, groups: Sequence[tuple[Hole, ...]]) -> None:

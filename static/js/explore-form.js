@@ -11,7 +11,7 @@ function describe() {
   const temperature = fields.temperature.value.trim();
   const drawn = Number(temperature) === 0 ? "greedy" : `temperature ${temperature}, seed ${fields.seed.value.trim()}`;
   const base = form().querySelector('[name="base_prompt"]:checked')?.closest("label").querySelector("span");
-  words.textContent = `${drawn} · ${fields.max_tokens.value.trim()} tokens · ${base?.firstChild.textContent.trim() ?? ""}`;
+  words.textContent = `${drawn} · ${fields.max_tokens.value.trim()} tokens · base reads: ${base?.firstChild.textContent.trim().toLowerCase() ?? ""}`;
 }
 
 document.addEventListener("keydown", (event) => {

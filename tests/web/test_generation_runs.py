@@ -170,7 +170,7 @@ def test_what_is_new_is_scanned_and_its_flags_wait(researcher, database, draft, 
     assert run.state is GenerationState.FAILED
     before = count(database, LeakFlag)
     assert before >= 3
-    assert f"{before} new leak flags wait for a decision." in run.message
+    assert f"{before} new leak flags found." in run.message
     # What came after a scan is scanned too.
     script(scripted_engines, "sft", text="As an AI language model, I cool it.", fail_at=None, error=None)
     post(researcher, draft, headers=htmx)
