@@ -44,6 +44,8 @@ OUTCOMES = {
     "changed": "answer changed later",
 }
 _FINISHED = (PresentationState.SUBMITTED, PresentationState.SKIPPED)
+# The answers that the state of a presentation tells, which every submission sets with the answer.
+_STATES = {"judged": (PresentationState.SUBMITTED,), "cannot_judge": (PresentationState.SKIPPED,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +109,40 @@ def judgments_like(session: Session, study: Study, asked: Asked, page: int) -> F
             f"There is no severity {asked.severity!r}.", remedy=f"There are {', '.join(Severity)}.", where="severity"
         )
     rules = excluding(session, study)
-    which = _which(session, study, asked, rules)
-    total = session.exec(select(func.count()).select_from(which.subquery())).one()
-    at = which.order_by(col(Item.position), col(Presentation.id)).offset((page - 1) * PAGE).limit(PAGE)
-    rows = _rows(session, [key for key, _ in session.exec(at)] if total else [])
+    total, ids = _page(session, _which(session, study, asked, rules), (page - 1) * PAGE)
+    rows = _rows(session, ids)
     names = dict(session.exec(select(Arm.id, Arm.name).where(Arm.study_id == study.id)).all())
     pids = dict(session.exec(select(Membership.user_id, Membership.pid).where(Membership.study_id == study.id)).all())
     listed = tuple(_listed(row, names, pids, _by(rules, row)) for row in rows)
     return Found(listed, total, page, max(1, -(-total // PAGE)))
 
 
+def _page(session: Session, which: Any, start: int) -> tuple[int, list[str]]:
+    """Count what `which` selects, and name the presentations of one page of it.
+
+    All of it is gone through once, to count by item; then only the items that stand on the page are looked at.
+    """
+    position = col(Item.position)
+    counts = session.execute(which.with_only_columns(position, func.count()).group_by(position).order_by(position))
+    items: list[int] = []
+    total = before = 0
+    for at, number in counts:
+        if start < total + number and total < start + PAGE:
+            before = before if items else total
+            items.append(at)
+        total += number
+    if not items:
+        return total, []
+    ids = which.where(position.in_(items)).order_by(position, col(Presentation.id))
+    return total, list(session.exec(ids.offset(start - before).limit(PAGE)))
+
+
 def _which(session: Session, study: Study, asked: Asked, rules: Excluding) -> Any:
-    """Select the ids of the presentations asked for, and the positions of their items."""
+    """Select the ids of the presentations asked for."""
     final, shown = aliased(Revision), Presentation
-    query = (
-        select(shown.id, Item.position)
-        .join(Item, col(Item.id) == col(shown.item_id))
-        .where(*_wanted(session, study, asked))
-    )
+    query = select(shown.id).join(Item, col(Item.id) == col(shown.item_id)).where(*_wanted(session, study, asked))
     given = [*_of_answer(session, study, asked, final)]
-    if asked.excluded:
+    if asked.excluded == "yes" or (asked.excluded and rules.rules):
         out = is_excluded(rules.rules, rules.people, final)
         given.append(out if asked.excluded == "yes" else ~out)
     # To look up an answer takes longer than all else, so only where something is asked about it.
@@ -134,7 +150,17 @@ def _which(session: Session, study: Study, asked: Asked, rules: Excluding) -> An
 
 
 def _is_final(final: Any) -> Any:
-    return and_(col(final.presentation_id) == col(Presentation.id), col(final.number) == _last(Presentation))
+    later = aliased(Revision)
+    # Not the greatest number of all: most answers have no later revision, and an index tells so without reading one.
+    return and_(
+        col(final.presentation_id) == col(Presentation.id),
+        col(final.kind) == RevisionKind.SUBMITTED,
+        ~exists().where(
+            col(later.presentation_id) == col(Presentation.id),
+            col(later.number) > col(final.number),
+            col(later.kind) == RevisionKind.SUBMITTED,
+        ),
+    )
 
 
 def _rows(session: Session, ids: Sequence[str]) -> Sequence[Any]:
@@ -163,23 +189,13 @@ def _listed(row: Sequence[Any], names: dict[str, str], pids: dict[str, str], by:
     return Listed(row[0], row[1], row[2], pids[row[3]], left, right, answer, tuple(by))
 
 
-def _last(shown: Any) -> Any:
-    one = aliased(Revision)
-    return (
-        select(func.max(one.number))
-        .where(one.presentation_id == shown.id, one.kind == RevisionKind.SUBMITTED)
-        .correlate(shown)
-        .scalar_subquery()
-    )
-
-
 def _wanted(session: Session, study: Study, asked: Asked) -> list[Any]:
     """Turn what is asked of items, arms and annotators into conditions."""
     shown, arms = Presentation, _arms(session, study)
     wanted: list[Any] = [
         shown.study_id == study.id,
         Item.kind == ItemKind.REGULAR,
-        col(shown.state).in_(_FINISHED),
+        col(shown.state).in_(_STATES.get(asked.outcome, _FINISHED)),
     ]
     for name in (asked.first, asked.second):
         if name:
@@ -202,7 +218,7 @@ def _arms(session: Session, study: Study) -> dict[str, str]:
 def _of_answer(session: Session, study: Study, asked: Asked, final: Any) -> Iterator[Any]:
     """Turn what is asked of the answer into conditions; none where nothing is."""
     arms = _arms(session, study)
-    if asked.outcome:
+    if asked.outcome and asked.outcome not in _STATES:
         yield _answered(asked, arms, final)
     if asked.recognised:
         yield final.recognised_model.is_(asked.recognised == "yes")
@@ -228,8 +244,6 @@ def _answered(asked: Asked, arms: dict[str, str], final: Any) -> Any:
     if asked.outcome in {"first", "second"}:
         key = arms.get(asked.first if asked.outcome == "first" else asked.second, "")
         return or_(and_(left, col(shown.left_arm_id) == key), and_(right, col(shown.right_arm_id) == key))
-    if asked.outcome == "judged":
-        return final.preference != Preference.CANNOT_JUDGE
     if asked.outcome == "tie":
         return final.preference.in_((Preference.TIE_GOOD, Preference.TIE_BAD))
     if asked.outcome == "changed":
