@@ -6,9 +6,7 @@ from datetime import datetime
 import numpy as np
 from sqlmodel import Session, select
 
-from app.monitor.columns import Ints, KnownItem, Sheet, microseconds, sheet_of
-from app.monitor.in_hand import unfinished_of
-from app.monitor.kept import judged_columns
+from app.monitor.columns import Columns, Ints, KnownItem, Sheet, microseconds, sheet_of
 from models import Item, Study
 
 
@@ -22,9 +20,8 @@ class Work:
     median_ms: float | None = None
 
 
-def work_of(session: Session, study: Study, since: datetime) -> dict[str, Work]:
-    """Count, by annotator id; whoever has answered nothing is left out."""
-    columns = judged_columns(session, study, unfinished_of(session, study.id).finished)
+def work_of(session: Session, study: Study, columns: Columns, since: datetime) -> dict[str, Work]:
+    """Count in a study's judgments, by annotator id; whoever has answered nothing is left out."""
     query = select(Item.id, Item.kind).where(Item.study_id == study.id)
     sheet = sheet_of(columns, {key: KnownItem(str(kind)) for key, kind in session.exec(query)}, {})
     order = np.argsort(columns.who, kind="stable")

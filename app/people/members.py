@@ -9,17 +9,18 @@ from sqlmodel import Session, col, func, select
 
 from app.judging.check import ATTEMPTS
 from app.judging.claims import limit_left
+from app.monitor.in_hand import unfinished_of
+from app.monitor.kept import judged_columns
 from app.monitor.votes import aware
 from app.monitor.work import Work, work_of
-from app.people.rules import Account, Alike, alike, left_for, reasons_of
+from app.people.heard import Heard, heard_of
+from app.people.rules import Account, Alike, alike, reasons_of
+from app.people.seen import seen_of_free
 from app.studies.slots import open_slots, places_taken
 from models import (
     ComprehensionAttempt,
     Membership,
     MemberState,
-    Presentation,
-    PresentationState,
-    Revision,
     Role,
     Study,
     StudyEvent,
@@ -27,7 +28,6 @@ from models import (
 )
 
 RETURNED = "returned"
-_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +76,18 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What all members did, by user id."""
-
-    done: Mapping[str, Work]
-    in_hand: Mapping[str, int]
-    seen: Mapping[str, set[tuple[str, str]]]
-    last_seen: Mapping[str, datetime]
-
-
-@dataclass(frozen=True, slots=True)
 class _Study:
-    """What every row is put together from: the study as of `now`, for the researcher `asking`."""
+    """What every row is put together from, for the researcher `asking`.
+
+    Of what is `free` for anybody, members were handed as much before as `seen` says, by user id.
+    """
 
     study: Study
     asking: User
-    now: datetime
-    work: _Work
-    slots: Sequence[tuple[str, str]]
+    done: Mapping[str, Work]
+    heard: Heard
+    free: int
+    seen: Mapping[str, int]
     checks: Mapping[str, Check]
     found: Sequence[Alike]
     returns: Mapping[str, int]
@@ -108,12 +102,15 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
         .order_by(col(Membership.joined_at), col(Membership.pid))
     ).all()
     slots = [(slot.item_id, slot.pair_id) for slot in open_slots(session, study, (), places_taken(session, study, now))]
+    judgments = judged_columns(session, study, unfinished_of(session, study.id).finished)
+    free, seen = seen_of_free(session, study, slots, judgments)
     about = _Study(
         study=study,
         asking=asking,
-        now=now,
-        work=_work(session, study, now, lease=lease, items={item_id for item_id, _ in slots}),
-        slots=slots,
+        done=work_of(session, study, judgments, now - timedelta(days=1)),
+        heard=heard_of(session, study, [user.id for _, user in rows], now, lease=lease),
+        free=free,
+        seen=seen,
         checks=_checks(session, study, {member.user_id: member.extra_tries for member, _ in rows}),
         found=_alike(rows),
         returns=_returns(session, study.id),
@@ -122,16 +119,10 @@ def members_of(session: Session, study: Study, asking: User, now: datetime, *, l
 
 
 def _member(about: _Study, member: Membership, user: User) -> Member:
-    work, check = about.work, about.checks.get(user.id)
-    done = work.done.get(user.id, Work())
-    in_hand, joined = work.in_hand.get(user.id, 0), aware(member.joined_at)
+    check, done = about.checks.get(user.id), about.done.get(user.id, Work())
+    in_hand, joined = about.heard.in_hand[user.id], aware(member.joined_at)
     works = member.state == MemberState.ACTIVE and not (check and check.failed)
-    left = left_for(
-        about.slots,
-        work.seen.get(user.id, set()),
-        limit=limit_left(about.study, done.answered + in_hand),
-        repeat_items=about.study.repeat_items,
-    )
+    left, limit = about.free - about.seen.get(user.id, 0), limit_left(about.study, done.answered + in_hand)
     return Member(
         pid=member.pid,
         name="" if user.is_guest else user.name,
@@ -146,8 +137,8 @@ def _member(about: _Study, member: Membership, user: User) -> Member:
         judged=done.judged,
         skipped=done.answered - done.judged,
         in_hand=in_hand,
-        left=left if works else None,
-        last_seen=max(joined, work.last_seen.get(user.id, joined)),
+        left=(left if limit is None else min(left, limit)) if works else None,
+        last_seen=max(joined, about.heard.last.get(user.id, joined)),
         last_day=done.lately,
         median_s=None if done.median_ms is None else done.median_ms / 1000,
         external_id=member.external_id or "",
@@ -172,58 +163,6 @@ def _alike(rows: Sequence[tuple[Membership, User]]) -> list[Alike]:
             for member, user in rows
         ]
     )
-
-
-def _work(session: Session, study: Study, now: datetime, *, lease: timedelta, items: set[str]) -> _Work:
-    """Gather what members did; of what they have seen, `items` alone."""
-    in_hand = Counter[str]()
-    last: dict[str, datetime] = {}
-
-    def saw(user_id: str, moment: datetime) -> None:
-        last[user_id] = max(aware(moment), last.get(user_id, aware(moment)))
-
-    leased = select(Presentation.annotator_id, Presentation.leased_until).where(
-        Presentation.study_id == study.id, Presentation.state == PresentationState.LEASED
-    )
-    for user_id, until in session.exec(leased):
-        if aware(until) > now:
-            in_hand[user_id] += 1
-            # An open page renews its lease, so its end tells when the page was last heard of.
-            saw(user_id, min(aware(until) - lease, now))
-    handed = (
-        select(Presentation.annotator_id, func.max(Presentation.created_at))
-        .where(Presentation.study_id == study.id)
-        .group_by(col(Presentation.annotator_id))
-    )
-    saved = (
-        select(Presentation.annotator_id, func.max(Revision.created_at))
-        .join(Revision, col(Revision.presentation_id) == col(Presentation.id))
-        .where(Presentation.study_id == study.id)
-        .group_by(col(Presentation.annotator_id))
-    )
-    tried = (
-        select(ComprehensionAttempt.user_id, func.max(ComprehensionAttempt.created_at))
-        .where(ComprehensionAttempt.study_id == study.id)
-        .group_by(col(ComprehensionAttempt.user_id))
-    )
-    for query in (handed, saved, tried):
-        for user_id, moment in session.exec(query):
-            saw(user_id, moment)
-    done = work_of(session, study, now - timedelta(days=1))
-    return _Work(done, in_hand, _seen(session, study.id, items), last)
-
-
-def _seen(session: Session, study_id: str, items: set[str]) -> dict[str, set[tuple[str, str]]]:
-    seen: dict[str, set[tuple[str, str]]] = {}
-    if not items:
-        return seen
-    query = select(Presentation.annotator_id, Presentation.item_id, Presentation.pair_id).where(
-        Presentation.study_id == study_id
-    )
-    for user_id, item_id, pair_id in session.exec(query.execution_options(yield_per=_AT_ONCE)):
-        if item_id in items:
-            seen.setdefault(user_id, set()).add((item_id, pair_id))
-    return seen
 
 
 def _checks(session: Session, study: Study, extra: Mapping[str, int]) -> dict[str, Check]:

@@ -96,18 +96,6 @@ def invite_state(*, used_at: datetime | None, revoked_at: datetime | None, expir
     return "open" if expires_at > now else "expired"
 
 
-def left_for(
-    slots: Iterable[tuple[str, str]], seen: set[tuple[str, str]], *, limit: int | None, repeat_items: bool
-) -> int:
-    """Count the items somebody could still take of the item-and-pair `slots` with a free place."""
-    if repeat_items:
-        free = sum(slot not in seen for slot in slots)
-    else:
-        items = {item for item, _ in seen}
-        free = len({item for item, _ in slots if item not in items})
-    return free if limit is None else min(free, limit)
-
-
 def what_becomes(judged: int, *, keep: bool) -> str:
     """Say what a study's policy does with the judgments of somebody who is taken out."""
     if not judged:
