@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
 
 # Gold comes once in so many regular items, at a drawn place among them.
 GOLD_BLOCK = 10
@@ -22,8 +23,7 @@ class SideOrder:
     right: str
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """An item and pair that still wants judgments; `taken` of the `wanted` ones are given or in hand."""
 
     item_id: str

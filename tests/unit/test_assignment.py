@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def test_among_equals_each_annotator_has_an_order_of_their_own():
     slots = [Slot(f"i{n}", "x", 0, 1) for n in range(20)]
     assert chosen(slots) == chosen(slots[::-1])
     assert len({chosen(slots, pid=f"p{n}") for n in range(10)}) > 3
+
+
+@given(items=st.lists(names, min_size=2, max_size=9, unique=True), pair=names, seed=names, pid=names)
+def test_an_annotators_own_order_can_be_drawn_again_by_hand(items, pair, seed, pid):
+    def drawn(item):
+        message = json.dumps(["order", item, pair, pid], separators=(",", ":")).encode()
+        return hmac.new(seed.encode(), message, hashlib.sha256).hexdigest()
+
+    slots = [Slot(item, pair, 0, 3) for item in items]
+    assert next_slot(slots, Leans(), seed=seed, pid=pid).item_id == min(items, key=drawn)
 
 
 def test_gold_comes_once_in_a_block_at_places_of_each_annotators_own():

@@ -7,7 +7,8 @@ from sqlmodel import func, select
 
 from app.db import reading, writing
 from app.judging.claims import claim
-from models import Presentation, Study, User
+from app.studies.slots import places_taken
+from models import Presentation, PresentationState, Study, User
 from models.base import now
 from tests.factories import fill_study, make_member, make_study, make_user
 
@@ -74,3 +75,14 @@ def test_one_person_in_many_tabs_holds_one_item(database, alice):
     tokens = claim_together(database, study_id, users * 30)
     assert len(set(tokens)) == 1
     assert presentations(database) == 1
+
+
+def test_a_change_that_is_not_yet_written_counts(database, alice):
+    """Places are counted past the session, which holds changes back until somebody asks."""
+    study_id, (user_id,) = crowd(database, alice, people=1, overlap=1, prompts=("Only one?",))
+    with writing(database) as session:
+        study, user = session.get_one(Study, study_id), session.get_one(User, user_id)
+        token = claim(session, study, user, now(), lease=LEASE)
+        assert sum(places_taken(session, study, now()).values()) == 1
+        session.get_one(Presentation, token).state = PresentationState.EXPIRED
+        assert sum(places_taken(session, study, now()).values()) == 0
