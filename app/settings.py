@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         return self.checkpoints or self.data_dir / "checkpoints.toml"
 
 
+def settings_for(registry: Path | None) -> Settings:
+    """Read the settings, with the registry of a command line, where it names one, in front of the environment's."""
+    settings = Settings()
+    return settings.model_copy(update={"checkpoints": registry}) if registry else settings
+
+
 def load_secret(settings: Settings) -> str:
     """Return the signing key, drawing and keeping a random one on first run; there is no default to guess.
 

@@ -1,46 +1,38 @@
 """The command line. Exit codes: 0 done, 1 a check failed, 2 your input cannot be used, 3 a model could not answer."""
 
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from app.cli import (
-    borrowing,
-    checkpoints,
-    database,
-    demo,
-    exports,
-    finetune,
-    judgments,
-    models,
-    people,
-    provenance,
-    serve,
-    stats,
-    studies,
-    tokens,
-    tuning_sets,
-)
+from app.cli.lazy import MARKUP, built
+from app.cli.table import COMMANDS
 from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
+
+_INPUT = (InvalidInputError, NotFoundError, ConfigurationError)
+
+
+class _Root(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands.update(built(COMMANDS))
+
 
 cli = typer.Typer(
     name="tuneshift",
-    help="What tuning shifted, token by token, and what people think of it.",
+    cls=_Root,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=MARKUP,
     pretty_exceptions_enable=False,
 )
-for module in (serve, demo, models, checkpoints, provenance, finetune, studies, exports, borrowing, people):
-    module.add_to(cli)
-cli.add_typer(tuning_sets.group, name="tuning-set", help="Import tuning sets, list them.")
-cli.add_typer(stats.group, name="stats", help="Agreement, preference and effects of judgments in a CSV file.")
-cli.add_typer(judgments.group, name="judgments", help="Import judgments made elsewhere, or convert them.")
-cli.add_typer(tokens.group, name="token", help="Make, list and revoke keys for programs.")
-cli.add_typer(database.group, name="db", help="Upgrade, back up or check the database.")
 
-_INPUT = (InvalidInputError, NotFoundError, ConfigurationError)
+
+@cli.callback()
+def tuneshift() -> None:
+    """What tuning shifted, token by token, and what people think of it."""
 
 
 def main() -> None:

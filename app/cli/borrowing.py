@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import RegistryOption, console, opened_database, output_file, settings_for
+from app.cli.common import RegistryOption, console, output_file
+from app.cli.opened_database import opened_database
 from app.db import reading
 from app.demo.progress import Report, bars
 from app.engines.open import open_engines
@@ -18,12 +19,8 @@ from app.provenance.borrowing_table import csv_lines
 from app.provenance.borrowing_view import difference_rows, kind_tables, measured_by_arm
 from app.provenance.queries import SetChoice, chosen_set, study_set_choices
 from app.provenance.store import Indexes
+from app.settings import settings_for
 from app.studies.queries import get_study
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(borrowing)
 
 
 def borrowing(

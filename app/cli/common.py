@@ -1,78 +1,26 @@
-"""What several commands share: settings, the registry option, the database, engines that are closed again."""
+"""What many commands share and every one can afford: options, the two consoles, JSON, files of text."""
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
-from sqlalchemy import Engine
 
-from app import migrate
-from app.db import connect
-from app.demo.progress import Report, bars
-from app.engines.open import Engines, open_engines
-from app.engines.registry import load_registry
-from app.errors import ConfigurationError, InvalidInputError
-from app.settings import Settings
-from app.studies.generate import Progress
+from app.errors import InvalidInputError
 
 RegistryOption = Annotated[
     Path | None,
     typer.Option("--checkpoints", "--registry", metavar="FILE", help="The registry; else TUNESHIFT_CHECKPOINTS."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+MaxTokensOption = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
-
-
-def settings_for(registry: Path | None) -> Settings:
-    """Read the settings, with the registry of the command line in front of the environment's."""
-    settings = Settings()
-    return settings.model_copy(update={"checkpoints": registry}) if registry else settings
-
-
-@asynccontextmanager
-async def opened_engines(settings: Settings) -> AsyncIterator[Engines]:
-    """Open the registry's engines and close them whatever happens."""
-    engines = open_engines(load_registry(settings.resolved_checkpoints), settings)
-    try:
-        yield engines
-    finally:
-        await engines.aclose()
-
-
-@contextmanager
-def opened_database(settings: Settings) -> Iterator[Engine]:
-    """Connect to a database that has the current schema.
-
-    Raises ConfigurationError, with the command that helps, when it has not.
-    """
-    database = connect(settings.resolved_database_url)
-    try:
-        if not migrate.is_current(database):
-            raise ConfigurationError("The database has not the current schema.", remedy="Run: tuneshift db upgrade")
-        yield database
-    finally:
-        database.dispose()
-
-
-@contextmanager
-def response_bar() -> Iterator[Callable[[Progress], None]]:
-    """Show how many of a study's missing responses are there; yields what to call after each."""
-    with bars() as progress:
-        reports: list[Report] = []
-
-        def show(now: Progress) -> None:
-            if not reports:
-                reports.append(progress.step("Generate responses", now.total))
-            reports[0](now.done, f"item {now.position}, {now.arm}")
-
-        yield show
 
 
 def print_json(value: Any) -> None:
@@ -106,3 +54,11 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidInputError(
             f"{path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8."
         ) from error
+
+
+def read_bytes(file: Path) -> bytes:
+    """Read a file whole; raises InvalidInputError naming it."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from error

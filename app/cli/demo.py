@@ -9,8 +9,10 @@ import typer
 
 from app import migrate
 from app.cli import serve
-from app.cli.common import console, opened_engines, response_bar
-from app.cli.tuning_sets import import_bars
+from app.cli.common import console
+from app.cli.opened_engines import opened_engines
+from app.cli.studies import response_bar
+from app.cli.tuning_set_import import import_bars
 from app.db import connect
 from app.demo.build import build_demo
 from app.demo.progress import bars, counted
@@ -26,11 +28,6 @@ class EngineKind(StrEnum):
 
     LOCAL = "local"
     VLLM = "vllm"
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(demo)
 
 
 def demo(

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from app.cli.common import opened_database, output_file
+from app.cli.common import output_file
+from app.cli.opened_database import opened_database
 from app.db import snapshot
 from app.demo.progress import Report, bars
 from app.errors import InvalidInputError
@@ -17,11 +18,6 @@ from app.results.queries import iter_table
 from app.settings import Settings
 from app.studies.queries import get_study
 from models import Study
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(export)
 
 
 def export(

@@ -5,16 +5,12 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import JsonOption, RegistryOption, console, print_json, settings_for
+from app.cli.common import JsonOption, RegistryOption, console, print_json
 from app.demo.progress import bars, counted
 from app.engines.registry import load_registry
 from app.errors import ConfigurationError, InvalidInputError
 from app.finetune.recipe import Method, default_recipe
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(finetune)
+from app.settings import settings_for
 
 
 def finetune(

@@ -1,4 +1,4 @@
-"""`tuneshift judgments import | convert | pick`: judgments made elsewhere, into a study or for the statistics."""
+"""`tuneshift judgments import`: judgments made elsewhere, into a study."""
 
 import hashlib
 from pathlib import Path
@@ -6,23 +6,18 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import notes, opened_database, output_file
+from app.cli.common import notes, read_bytes
+from app.cli.opened_database import opened_database
 from app.db import writing
-from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study
 from app.results.importing import Found, import_judgments
-from app.results.outside import comparison_lines, of_models, read_outside
 from app.results.outside_rows import ALPACA_EVAL, FORMS
 from app.settings import Settings, load_secret
 from app.studies.imports import SentFile
 from app.studies.queries import get_study
-from app.studies.records import BadFileError, decoded
 from models.base import now
 
-group = typer.Typer(no_args_is_help=True)
 
-
-@group.command("import")
 def bring_in(
     study: Annotated[str, typer.Argument(help="The study's short name.")],
     file: Annotated[Path, typer.Argument(help="Judgments, ours or of another tool; CSV, JSON Lines or JSON.")],
@@ -32,7 +27,7 @@ def bring_in(
     check: Annotated[bool, typer.Option("--check", help="Say what would come of it, and change nothing.")] = False,
 ) -> None:
     """Bring judgments made elsewhere into a study; the same file again adds nothing."""
-    settings, raw = Settings(), _bytes(file)
+    settings, raw = Settings(), read_bytes(file)
     with opened_database(settings) as database:
         with writing(database) as session:
             kept = get_study(session, study)
@@ -82,50 +77,3 @@ def prepared_words(found: Found, *, check_only: bool) -> list[str]:
         f"{given.prompts} prompts, {given.responses} responses and the arms {', '.join(given.arms)} {would} added.",
         f"Open the study then, and import the same file again: its {found.new} judgments come in once nothing changes.",
     ]
-
-
-@group.command()
-def convert(
-    file: Annotated[
-        Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica, preferences.")
-    ],
-    out: Annotated[str, typer.Option(help="CSV to write; - is standard output.")],
-) -> None:
-    """Write comparisons judged with another tool as `tuneshift stats` reads them."""
-    try:
-        found = read_outside(decoded(_bytes(file)))
-    except BadFileError as error:
-        raise InvalidInputError(f"{error}", remedy="Nothing was written.") from error
-    with output_file(out) as target:
-        target.writelines(comparison_lines(found.comparisons))
-    notes.print(f"{found.tool}: {len(found.comparisons)} comparisons.", markup=False, soft_wrap=True)
-    for reason, count in sorted(found.left_out.items()):
-        notes.print(f"Left out: {count}, {reason}.", markup=False, soft_wrap=True)
-    if not found.sides:
-        notes.print(
-            "This format does not say which side a response stood on: read no position effect from it.", soft_wrap=True
-        )
-
-
-@group.command()
-def pick(
-    file: Annotated[Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica.")],
-    models: Annotated[str, typer.Option(help="Names of the models to keep, separated by commas.")],
-    out: Annotated[str, typer.Option(help="File to write, CSV or JSON Lines as the other is; - is standard output.")],
-) -> None:
-    """Keep the rows of a file that compare two of some models; a study has at most 12 arms."""
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    try:
-        lines, kept, others = of_models(decoded(_bytes(file)), names)
-    except BadFileError as error:
-        raise InvalidInputError(f"{error}", remedy="Nothing was written.") from error
-    with output_file(out) as target:
-        target.writelines(lines)
-    notes.print(f"{kept} rows kept, {others} of other models left out.", markup=False, soft_wrap=True)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from error

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import RegistryOption, console, notes, settings_for
+from app.cli.common import RegistryOption, console, notes
 from app.demo.progress import bars, counted
 from app.diagnosis import Finding, diagnose_models
 from app.engines.registry import Registry, load_registry
@@ -25,7 +25,7 @@ from app.serving.script import script
 from app.serving.serve import REGISTRY_NAME, Vllm, find_vllm
 from app.serving.server import Server
 from app.serving.supervise import available_cores, running
-from app.settings import Settings
+from app.settings import Settings, settings_for
 
 _WILDCARDS = {"0.0.0.0", "::", "*", ""}  # noqa: S104  refused below
 _POLL_S = 0.2
@@ -55,11 +55,6 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     GPU = "gpu"
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command("serve-models")(serve_models)
 
 
 def serve_models(

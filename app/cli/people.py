@@ -7,7 +7,8 @@ import typer
 from app.accounts.queries import add_user, create_invite, find_user, invite_url
 from app.accounts.removal import remove_person
 from app.accounts.standing import note
-from app.cli.common import JsonOption, console, opened_database, print_json
+from app.cli.common import JsonOption, console, print_json
+from app.cli.opened_database import opened_database
 from app.db import writing
 from app.errors import NotFoundError
 from app.settings import Settings
@@ -15,16 +16,7 @@ from app.studies.queries import get_study
 from models import Role
 from models.base import now
 
-users = typer.Typer(no_args_is_help=True)
 
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the commands."""
-    cli.add_typer(users, name="user", help="Add people who run studies, or remove anybody.")
-    cli.command()(invite)
-
-
-@users.command()
 def add(
     email: Annotated[str, typer.Argument(help="Their e-mail address.")],
     role: Annotated[Role, typer.Option(help="What they may do.")] = Role.RESEARCHER,
@@ -38,7 +30,6 @@ def add(
     console.print(invite_url(settings, token), soft_wrap=True)
 
 
-@users.command()
 def remove(
     email: Annotated[str, typer.Argument(help="Their e-mail address.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -22,11 +22,6 @@ from app.tuning_sets.records import iter_records
 _REPORT_EVERY = 500
 
 
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(trace)
-
-
 def trace(
     tuning_set: Annotated[Path, typer.Option(help="Alpaca, ShareGPT, messages or Dolly; JSON, JSONL or Parquet.")],
     source: Annotated[Path, typer.Option("--input", help="JSON lines: id and response, with or without tokens.")],

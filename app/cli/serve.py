@@ -6,19 +6,14 @@ from typing import Annotated
 import typer
 
 from app import migrate
-from app.cli.common import RegistryOption, settings_for
+from app.cli.common import RegistryOption
 from app.db import connect
 from app.engines.open import Engines
-from app.settings import Settings, share_metrics
+from app.settings import Settings, settings_for, share_metrics
 from app.workers.place import Place
 from app.workers.supervisor import listening, meeting_place, supervise
 
 MAX_WORKERS = 64
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(serve)
 
 
 def serve(

@@ -1,16 +1,12 @@
-"""`tuneshift stats`: agreement, preference and effects of judgments in any CSV file, as JSON."""
+"""`tuneshift stats preference | effects`: what the comparisons of any CSV file tell, as JSON."""
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
 from app.cli.common import print_json
-from app.cli.stats_files import Comparisons, read_comparisons, read_ratings
-from app.errors import InvalidInputError
+from app.cli.stats_files import Comparisons, FileArgument, read_comparisons
 from app.stats import bt_fit
-from app.stats.agreement import krippendorff
 from app.stats.bradley_terry import average_win_rates, bradley_terry, in_words, soft, win_table
 from app.stats.clusters import ANNOTATOR, PROMPT, cluster_interval, ratio
 from app.stats.controlled import controlled
@@ -18,47 +14,7 @@ from app.stats.effects import duplicates, leave_one_out
 from app.stats.estimate import Estimate, Floats, Ints, wider, width
 from app.stats.wilson import wilson
 
-group = typer.Typer(no_args_is_help=True)
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE.csv", help="A CSV file; - is standard input.")]
-
-
-class Level(StrEnum):
-    """Levels of measurement."""
-
-    NOMINAL = "nominal"
-    ORDINAL = "ordinal"
-    INTERVAL = "interval"
-    RATIO = "ratio"
-
-
-@group.command()
-def agreement(source: FileArgument, level: Annotated[Level, typer.Option(help="How the values are measured.")]) -> None:
-    """Krippendorff's alpha of a row per rater and a field per unit, without a header, blanks for missing."""
-    read = read_ratings(source, numeric=level is not Level.NOMINAL)
-    try:
-        found = krippendorff(read.values, read.units, level=level.value)
-    except ValueError as error:
-        raise InvalidInputError(f"{source} cannot be measured: {error}", remedy="Choose another --level.") from error
-    if found.alpha.value is None:
-        print_json({"alpha": None, "reason": _labelled(found.alpha.reason, read.labels)})
-        return
-    record: dict[str, Any] = {
-        "alpha": found.alpha.value,
-        "ci_low": found.alpha.low,
-        "ci_high": found.alpha.high,
-        "n_pairable": found.n_pairable,
-        "level": level.value,
-    }
-    print_json(record | ({"reason": found.alpha.reason} if found.alpha.reason else {}))
-
-
-def _labelled(reason: str, labels: tuple[str, ...]) -> str:
-    # A single label is numbered 0 while it is counted.
-    return reason.replace("every value is 0", f"every value is {labels[0]}") if labels else reason
-
-
-@group.command()
 def preference(source: FileArgument) -> None:
     """Win rates with intervals and Bradley-Terry strengths of the columns left, right and winner (left, right, tie)."""
     read = read_comparisons(source)
@@ -106,7 +62,6 @@ def _rate(score: Floats, items: Ints | None, annotators: Ints | None) -> Estimat
     return Estimate(float(score.mean()), *bounds, len(score))
 
 
-@group.command()
 def effects(source: FileArgument) -> None:
     """Side, length, repeated judgments and single annotators behind the preferences of a file."""
     read = read_comparisons(source)

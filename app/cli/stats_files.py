@@ -7,12 +7,16 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from app.cells import raw_cell
 from app.errors import InvalidInputError
 from app.stats.estimate import Floats, Ints
+
+FileArgument = Annotated[str, typer.Argument(metavar="FILE.csv", help="A CSV file; - is standard input.")]
 
 _SCORES = {"left": 1.0, "tie": 0.5, "right": 0.0}
 _NEEDED = ("left", "right", "winner")

@@ -1,24 +1,18 @@
 """`tuneshift generate`: fill a study with responses."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from app.cli.common import (
-    RegistryOption,
-    console,
-    opened_database,
-    opened_engines,
-    response_bar,
-    settings_for,
-)
-from app.studies.generate import generate_missing
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Register the command."""
-    cli.command()(generate)
+from app.cli.common import RegistryOption, console
+from app.cli.opened_database import opened_database
+from app.cli.opened_engines import opened_engines
+from app.demo.progress import Report, bars
+from app.settings import settings_for
+from app.studies.generate import Progress, generate_missing
 
 
 def generate(
@@ -33,3 +27,17 @@ def generate(
                 return await generate_missing(database, engines, study, on_progress=on_progress)
 
     console.print(f"{asyncio.run(work())} responses added")
+
+
+@contextmanager
+def response_bar() -> Iterator[Callable[[Progress], None]]:
+    """Show how many of a study's missing responses are there; yields what to call after each."""
+    with bars() as progress:
+        reports: list[Report] = []
+
+        def show(now: Progress) -> None:
+            if not reports:
+                reports.append(progress.step("Generate responses", now.total))
+            reports[0](now.done, f"item {now.position}, {now.arm}")
+
+        yield show

@@ -8,17 +8,15 @@ from sqlmodel import col, select
 from app.accounts.queries import find_user
 from app.accounts.tokens import DEFAULT_DAYS, MAX_DAYS, add_token, is_alive, revoke_token
 from app.cells import utc_text
-from app.cli.common import JsonOption, console, notes, opened_database, print_json
+from app.cli.common import JsonOption, console, notes, print_json
+from app.cli.opened_database import opened_database
 from app.db import reading, writing
 from app.errors import NotFoundError
 from app.settings import Settings
 from models import ApiToken, Scope, User
 from models.base import now
 
-group = typer.Typer(no_args_is_help=True)
 
-
-@group.command()
 def add(
     email: Annotated[str, typer.Argument(help="Whose token it is; what they may do, it may do.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
@@ -37,7 +35,6 @@ def add(
     console.print(secret, soft_wrap=True, markup=False)
 
 
-@group.command("list")
 def list_tokens(json: JsonOption = False) -> None:
     """List the tokens there are, newest first; never their secrets."""
     with opened_database(Settings()) as database, reading(database) as session:
@@ -65,7 +62,6 @@ def list_tokens(json: JsonOption = False) -> None:
         console.print(said, soft_wrap=True, markup=False)
 
 
-@group.command()
 def revoke(token_id: Annotated[str, typer.Argument(help="The id that `token list` prints.")]) -> None:
     """End a token at once."""
     with opened_database(Settings()) as database, writing(database) as session:

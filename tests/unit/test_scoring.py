@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.compare.scoring import classify_lines, score_lines
+from app.compare.lines import classify_lines
+from app.compare.scoring import score_lines
 from app.errors import InvalidInputError
 from tests.scripted_engine import EOS, Script, scripted_engines
 

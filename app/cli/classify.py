@@ -1,0 +1,15 @@
+"""`tuneshift classify`: shift classes of ranks that are known already; no model is needed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import print_json, read_lines
+from app.compare.lines import classify_lines
+
+
+def classify(source: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines: id and 1-based ranks.")]) -> None:
+    """Count shift classes from base ranks alone: whole, first 5 %, last 95 %."""
+    for record in classify_lines(read_lines(source), source=source):
+        print_json(record)
