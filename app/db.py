@@ -1,15 +1,10 @@
-"""The database: one pool, read and write sessions, and the only commit in the code base.
-
-A request that writes gets its session with `scope="function"`: FastAPI would otherwise commit after the response has
-left, and a failed commit would have been acknowledged.
-"""
+"""The database: one pool, read and write sessions, and the only commit in the code base."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
@@ -152,17 +147,3 @@ def writing(engine: Engine) -> Iterator[Session]:
     finally:
         if turn is not None:
             turn.give_back()
-
-
-def _read_session(request: Request) -> Iterator[Session]:
-    with reading(request.app.state.database) as session:
-        yield session
-
-
-def _write_session(request: Request) -> Iterator[Session]:
-    with writing(request.app.state.database) as session:
-        yield session
-
-
-ReadSession = Annotated[Session, Depends(_read_session, scope="function")]
-WriteSession = Annotated[Session, Depends(_write_session, scope="function")]

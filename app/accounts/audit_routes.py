@@ -14,9 +14,10 @@ from app.accounts.access import CurrentUser
 from app.accounts.audit import COLUMNS, PAGE, Asked, Entry, actions, read_log, whole_log
 from app.accounts.write_down import write_down
 from app.cells import csv_line, utc_text
-from app.db import ReadSession, snapshot
+from app.db import snapshot
 from app.errors import InvalidInputError
 from app.web.templates import render
+from app.web.transactions import ReadSession
 from models.base import now
 
 router = APIRouter()

@@ -11,9 +11,9 @@ from app.accounts.access import CurrentUser
 from app.accounts.own_data import own_data
 from app.accounts.removal import ask_removal, who_asked
 from app.accounts.tokens import DEFAULT_DAYS, MAX_DAYS, MAX_NAME, add_token, is_alive, revoke_token, tokens_of
-from app.db import ReadSession, WriteSession
 from app.errors import AppError
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import ApiToken, Role, Scope, User
 from models.base import now
 

@@ -8,9 +8,9 @@ from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
 from app.accounts.removal import REMOVED_DOMAIN, is_removed, remove_person, who_asked
-from app.db import ReadSession, WriteSession
 from app.errors import NotFoundError
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import Membership, User
 from models.base import now
 

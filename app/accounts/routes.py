@@ -20,11 +20,11 @@ from app.accounts.queries import (
 )
 from app.accounts.rules import password_problem
 from app.accounts.throttle import ClientThrottle, LoginThrottle
-from app.db import ReadSession, WriteSession
 from app.errors import NotFoundError, TooManyRequestsError
 from app.web.errors import safe_next
 from app.web.session import home_of, sign_in, sign_out
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import Role, User
 
 router = APIRouter()

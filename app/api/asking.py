@@ -17,11 +17,12 @@ from app.compare.plan import build_plan
 from app.compare.readers import Readers
 from app.compare.routes import start_run
 from app.compare.scoring import score_lines
-from app.db import ReadSession, reading
+from app.db import reading
 from app.errors import InvalidInputError
 from app.share.document import of_comparison
 from app.share.json_export import write_json
 from app.web.metrics import STREAMS_OPEN
+from app.web.transactions import ReadSession
 from models import User
 
 router = APIRouter(tags=["models"])

@@ -8,12 +8,12 @@ from sqlmodel import Session
 from app.accounts.access import CurrentUser
 from app.api.shapes import ExportIn, ExportOut
 from app.cells import utc_text
-from app.db import ReadSession
 from app.errors import NotFoundError
 from app.results.build_routes import begin_building, download
 from app.results.builds import exports_of, is_alive
 from app.results.routes import export as download_table
 from app.studies.queries import get_study
+from app.web.transactions import ReadSession
 from models import Export, ExportState, Study
 from models.base import now
 

@@ -22,7 +22,7 @@ from app.api.shapes import (
     StudyRow,
 )
 from app.cells import utc_text
-from app.db import ReadSession, WriteSession, reading
+from app.db import reading
 from app.errors import InvalidInputError
 from app.results.page_routes import RowsQuery, looked_at
 from app.results.rows import Asked, judgments_like
@@ -36,6 +36,7 @@ from app.studies.queries import get_study, studies_of
 from app.studies.routes import move_study
 from app.studies.setup_view import bounds_of, roles_of
 from app.web.requests import FORMS, content_type
+from app.web.transactions import ReadSession, WriteSession
 from models import Study
 
 router = APIRouter(tags=["studies"])

@@ -33,7 +33,7 @@ def serve(
 
 def run(settings: Settings, *, host: str, port: int, engines: Engines | None = None) -> None:
     """Upgrade the database and serve until interrupted. `engines` replaces those the registry names."""
-    from app.main import create_app, drain  # noqa: PLC0415  the other commands start faster without the web stack
+    from app.main import create_app, drain  # noqa: PLC0415  help, and a demo that is not served, do without the web stack
     from app.web.logs import take_over_libraries  # noqa: PLC0415
     from app.workers.process import run_alone  # noqa: PLC0415
 

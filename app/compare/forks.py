@@ -11,12 +11,12 @@ from app.compare.fork_plan import ForkInput, plan_fork, read_place
 from app.compare.queries import fork_of
 from app.compare.routes import start_run
 from app.compare.tree import load_tree
-from app.db import ReadSession
 from app.engines.open import Engines
 from app.errors import ConfigurationError
 from app.shift.branching import DEFAULT_WINDOW, MAX_WINDOW
 from app.tokens.store import get_response, traces_of
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 
 router = APIRouter()
 

@@ -19,7 +19,7 @@ from app.compare.live import LiveRun, LiveRuns
 from app.compare.plan import Plan, build_plan
 from app.compare.readers import Readers
 from app.compare.stream import Page, live_events, stored_events
-from app.db import ReadSession, reading, writing
+from app.db import reading, writing
 from app.engines.open import Engines
 from app.engines.prompts import BASE_PROMPTS
 from app.engines.registry import Checkpoint
@@ -32,6 +32,7 @@ from app.tokens.panel import panel_view, pinned_views
 from app.tokens.view import column_view, page_context
 from app.web.metrics import STREAMS_OPEN
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from models import Role, RunState, User
 
 router = APIRouter()

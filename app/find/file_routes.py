@@ -7,10 +7,11 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, reading, writing
+from app.db import reading, writing
 from app.errors import AppError, NotFoundError
 from app.find.imports import NamesIds, admit, import_file, undo_stale, with_hash
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from app.web.uploads import Upload, receive_upload, size_words
 from models import FileState, ScoredFile, User
 

@@ -9,7 +9,6 @@ from starlette.background import BackgroundTask
 
 from app.accounts.access import CurrentUser
 from app.cells import csv_line
-from app.db import ReadSession, WriteSession
 from app.errors import NotFoundError
 from app.find import lexicons
 from app.find.arms import CSV_COLUMNS, PARTS, csv_rows, rates
@@ -26,6 +25,7 @@ from app.shift.lexicon import FORMAT_CLASSES, OPENING_TOKENS, Category, LexiconW
 from app.tokens.lexicon import current_lexicon
 from app.tokens.view import CLASS_MARKS
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession, WriteSession
 from models import BasePrompt, User
 
 router = APIRouter()

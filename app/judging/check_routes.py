@@ -8,7 +8,6 @@ from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
 from app.accounts.standing import note
-from app.db import ReadSession, WriteSession
 from app.errors import ConflictError
 from app.judging.check import (
     CheckQuestion,
@@ -21,6 +20,7 @@ from app.judging.check import (
 )
 from app.judging.desk_routes import joined_study
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import ComprehensionAttempt, MemberState, Study, StudyState, User
 from models.base import now
 

@@ -9,7 +9,6 @@ from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
 from app.accounts.standing import change_standing, note
-from app.db import ReadSession, WriteSession
 from app.errors import ConflictError, NotFoundError
 from app.judging.check import may_start
 from app.judging.claims import claim, release, renew
@@ -17,6 +16,7 @@ from app.judging.desk import desk as desk_of
 from app.judging.desk import desks_of
 from app.judging.queries import own_presentation
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import Membership, MemberState, Study, StudyState, User
 from models.base import now
 

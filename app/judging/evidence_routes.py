@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import WriteSession, reading, writing
+from app.db import reading, writing
 from app.errors import ConflictError
 from app.judging.blind import BlindInstance
 from app.judging.evidence import (
@@ -24,6 +24,7 @@ from app.provenance.index import Encoder, Index
 from app.provenance.store import Building, Indexes
 from app.tuning_sets.queries import checkpoints_of
 from app.tuning_sets.queue import tokenizers_of
+from app.web.transactions import WriteSession
 from models import ImportState, TuningSet
 from models.base import now
 

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession
 from app.errors import InvalidInputError
 from app.judging.ending import SentExit, answer_exit, asked_at_the_end, membership, read_exit
 from app.judging.feedback import feedback_on
@@ -16,6 +15,7 @@ from app.judging.forms import no_repetition
 from app.judging.history import history_of
 from app.judging.shortcuts import checked_shortcuts
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import ExitAnswer, User
 from models.base import now
 

@@ -6,13 +6,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession
 from app.judging.blind import BlindItem
 from app.judging.page import blind_item
 from app.judging.rules import SPAN_TYPES
 from app.judging.trial import trial_item
 from app.studies.queries import get_study
 from app.web.templates import render
+from app.web.transactions import ReadSession
 from models.base import new_id, now
 
 router = APIRouter()

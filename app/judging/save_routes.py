@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import WriteSession
 from app.errors import InvalidInputError, NotFoundError
 from app.judging.answers import Saved, StaleAnswerError, note_foreign, save_answer
 from app.judging.claims import claim
@@ -22,6 +21,7 @@ from app.studies.questions import read_questions
 from app.web.errors import error_response
 from app.web.metrics import JUDGMENTS_SAVED
 from app.web.templates import render
+from app.web.transactions import WriteSession
 from models import ItemKind, RevisionKind, User
 from models.base import new_id, now
 

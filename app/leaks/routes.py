@@ -7,13 +7,14 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession, reading
+from app.db import reading
 from app.errors import InvalidInputError
 from app.leaks.decisions import decide, flags_by_id, flags_of_group
 from app.leaks.scanning import scan_study, undecided, unscanned
 from app.leaks.view import groups_of
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession, WriteSession
 from models import LeakDecision, Study, StudyState
 from models.base import now
 

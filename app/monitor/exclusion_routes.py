@@ -9,7 +9,6 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession
 from app.monitor.coverage import pair_names
 from app.monitor.excluding import StoredRule, add_rule, revoke_rule, stored_rules
 from app.monitor.exclusions import Rule
@@ -19,6 +18,7 @@ from app.monitor.taken_out import Tally, met_by, taken_out, tally
 from app.monitor.votes import members_of
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession, WriteSession
 from models import Study
 from models.base import now
 

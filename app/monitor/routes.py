@@ -7,7 +7,6 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession
 from app.monitor.board import board_of
 from app.monitor.choosing import CHOICES, ORDERS
 from app.monitor.judgment import judgment_of
@@ -17,6 +16,7 @@ from app.monitor.places import Places
 from app.monitor.votes import members_of
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession, WriteSession
 from models.base import now
 
 router = APIRouter()

@@ -7,13 +7,13 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.routes import client_of
-from app.db import ReadSession, WriteSession
 from app.errors import ConflictError, NotFoundError
 from app.people.forms import external_id_in_address, external_id_in_form
 from app.people.joining import JoinPage, is_new, join, join_page
 from app.people.link import study_of
 from app.web.session import sign_in
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import Study
 from models.base import now
 

@@ -9,7 +9,6 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession
 from app.errors import InvalidInputError
 from app.people.forms import new_invites
 from app.people.invites import Made, NewInvites, links_csv, list_invites, make_invites, revoke
@@ -19,6 +18,7 @@ from app.people.rules import MAX_DAYS, MAX_INVITES, MAX_NOTE, MAX_TOLD, what_bec
 from app.people.stopping import PAUSED_WORDS, REMOVED_WORDS, give_try, member_called, stop, undo
 from app.studies.queries import get_study
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import MemberState, Role, Study, User, WithdrawalPolicy
 from models.base import now
 

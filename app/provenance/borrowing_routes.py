@@ -10,7 +10,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, reading
+from app.db import reading
 from app.errors import ConflictError
 from app.provenance.borrowing_jobs import BorrowingJobs
 from app.provenance.borrowing_rates import arm_rates, differences
@@ -27,6 +27,7 @@ from app.provenance.look import indexes
 from app.provenance.queries import SetChoice, chosen_set, study_set_choices
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from models import Borrowing, ImportState, Study
 
 router = APIRouter()

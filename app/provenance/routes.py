@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from app.db import ReadSession
 from app.errors import InvalidInputError, NotFoundError
 from app.provenance import view
 from app.provenance.beside import beside_view
@@ -18,6 +17,7 @@ from app.provenance.selection import find_selection
 from app.provenance.tokens import TokenRange
 from app.provenance.tracing import Search
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 
 router = APIRouter()
 

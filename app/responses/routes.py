@@ -12,7 +12,7 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, reading, writing
+from app.db import reading, writing
 from app.engines.open import Engines
 from app.errors import AppError, InvalidInputError, NotFoundError
 from app.responses import queries
@@ -23,6 +23,7 @@ from app.responses.read import Written, names_of, plan_reading, read, written
 from app.tokens.measures_json import measures_json
 from app.tokens.store import NamesIds, Reading, answer_of, get_response
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from models import BasePrompt, User
 
 router = APIRouter()

@@ -10,13 +10,13 @@ from fastapi.responses import FileResponse, RedirectResponse
 from app.accounts.access import CurrentUser
 from app.accounts.write_down import is_first_piece, write_down
 from app.cells import utc_text
-from app.db import ReadSession
 from app.errors import NotFoundError
 from app.results.build_jobs import Exports
 from app.results.builds import exports_of, file_of, is_alive, the_export
 from app.results.export import COLUMNS, FORMATS, MEANINGS
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from app.web.uploads import size_words
 from models import Export, ExportState, Study, User
 from models.base import now

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, reading, writing
+from app.db import reading, writing
 from app.errors import AppError
 from app.leaks.scanning import scan_study
 from app.results.given_rows import NEEDED
@@ -13,6 +13,7 @@ from app.results.outside_rows import FORMS
 from app.studies.imports import MAX_FILE_BYTES, SentFile
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from app.web.uploads import Upload, receive_upload
 from models import Study, User
 from models.base import now

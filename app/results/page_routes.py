@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession
 from app.errors import NotFoundError
 from app.results.looks import log_look, looks_at
 from app.results.one_file import write_report
@@ -19,6 +18,7 @@ from app.results.view.page import charts_of, parts_of, reading_of
 from app.results.view.parts import Reading, pair_key
 from app.studies.queries import get_study
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession
 from models import Study, User
 from models.base import now
 

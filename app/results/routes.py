@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 
 from app.accounts.access import CurrentUser
 from app.accounts.write_down import write_down
-from app.db import ReadSession, snapshot
+from app.db import snapshot
 from app.errors import NotFoundError
 from app.results.export import FILES, FORMATS, TABLES
 from app.results.files import write_parquet
 from app.results.queries import iter_table
 from app.studies.queries import get_study
+from app.web.transactions import ReadSession
 
 router = APIRouter()
 

@@ -7,12 +7,13 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from app.db import ReadSession, reading
+from app.db import reading
 from app.errors import NotFoundError
 from app.share.csv_export import write_csv
 from app.share.document import Document, of_comparison, of_response
 from app.share.html_export import write_html
 from app.share.json_export import write_json
+from app.web.transactions import ReadSession
 
 router = APIRouter()
 

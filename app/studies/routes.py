@@ -9,7 +9,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session, col, func, select
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, reading, writing
+from app.db import reading, writing
 from app.errors import InvalidInputError
 from app.leaks.scanning import scan_study, unscanned
 from app.studies.coverage import arm_coverage, pair_progress
@@ -20,6 +20,7 @@ from app.studies.queries import TRANSITIONS, answers_of, change_state, get_study
 from app.studies.rules import named_arms
 from app.studies.stored import has_judgments
 from app.web.templates import render
+from app.web.transactions import ReadSession
 from models import Arm, Item, ItemKind, Membership, Study, StudyState, User
 from models.base import now
 

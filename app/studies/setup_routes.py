@@ -8,7 +8,6 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession
 from app.errors import AppError, ConflictError
 from app.studies.checking import check_form
 from app.studies.copies import delete_draft, duplicate
@@ -22,6 +21,7 @@ from app.studies.settled import CHANGEABLE, SettledForm, change_settled, refuse_
 from app.studies.setup_view import bounds_of, roles_of, setup_view
 from app.studies.stored import design_of, form_of, has_judgments
 from app.web.templates import render
+from app.web.transactions import ReadSession, WriteSession
 from models import Study, StudyState
 from models.base import now
 

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.accounts.access import CurrentUser
-from app.db import ReadSession, WriteSession, reading, writing
+from app.db import reading, writing
 from app.errors import AppError, NotFoundError
 from app.tuning_sets import queries
 from app.tuning_sets.files import Source, copy_source
@@ -18,6 +18,7 @@ from app.tuning_sets.forms import ImportForm, import_form, known_checkpoint, off
 from app.tuning_sets.queue import AlreadyImportedError, Imports, begin_import
 from app.tuning_sets.view import instance_page, progress_of, turns_of
 from app.web.templates import is_htmx, render
+from app.web.transactions import ReadSession, WriteSession
 from app.web.uploads import receive_upload, size_words
 from models import ImportState
 

@@ -30,7 +30,7 @@ HEAVY = {
     "transformers",
     "uvicorn",
 }
-SCHEMA = {"alembic", "fastapi", "pydantic_settings", "sqlalchemy"}
+SCHEMA = {"alembic", "pydantic_settings", "sqlalchemy"}
 ENGINES = {"huggingface_hub", "jinja2", "numpy", "pydantic_settings", "tokenizers"}
 
 
@@ -111,7 +111,7 @@ def test_a_name_like_a_command_is_answered_with_that_command():
         (["finetune", "--help"], ENGINES - {"numpy"}),
         (["score", "--help"], ENGINES),
         (["export", "--help"], SCHEMA | {"numpy"}),
-        (["serve", "--help"], SCHEMA | ENGINES | {"uvicorn"}),
+        (["serve", "--help"], SCHEMA | ENGINES | {"fastapi", "uvicorn"}),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
