@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import RegistryOption, console, output_file
+from app.cli.common import RegistryOption, StudyArgument, console, output_file
 from app.cli.opened_database import opened_database
 from app.db import reading
 from app.demo.progress import Report, bars
@@ -24,9 +24,11 @@ from app.studies.queries import get_study
 
 
 def borrowing(
-    study: Annotated[str, typer.Argument(help="The study's short name.")],
-    tuning_set: Annotated[str, typer.Option(help="Name or id of the set; else the arms' own.")] = "",
-    out: Annotated[str, typer.Option(help="CSV file of every response; - is standard output instead of rates.")] = "",
+    study: StudyArgument,
+    tuning_set: Annotated[str, typer.Option(metavar="NAME", help="Name or id of the set; else the arms' own.")] = "",
+    out: Annotated[
+        str, typer.Option(metavar="FILE", help="CSV file of every response; - is standard output instead of rates.")
+    ] = "",
     checkpoints: RegistryOption = None,
 ) -> None:
     """Measure how much each response borrowed; interrupted, it goes on where it was."""

@@ -12,10 +12,18 @@ from rich.console import Console
 
 from app.errors import InvalidInputError
 
+REGISTRY_HELP = "The registry; else TUNESHIFT_CHECKPOINTS, else checkpoints.toml in the data folder."
 RegistryOption = Annotated[
     Path | None,
-    typer.Option("--checkpoints", "--registry", metavar="FILE", help="The registry; else TUNESHIFT_CHECKPOINTS."),
+    typer.Option(
+        "--checkpoints",
+        "--registry",
+        metavar="FILE",
+        help=REGISTRY_HELP,
+    ),
 ]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="The study's short name.")]
+EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="Their e-mail address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 MaxTokensOption = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import JsonOption, MaxTokensOption, console, notes, print_json
+from app.cli.common import REGISTRY_HELP, JsonOption, MaxTokensOption, console, notes, print_json
 from app.cli.opened_engines import opened_engines
 from app.cli.printing import answer_record, print_answer
 from app.compare.answers import Fold
@@ -20,12 +20,15 @@ from models import BasePrompt, RunState
 
 
 def compare(
-    prompt: Annotated[str, typer.Option(help="What to ask.")],
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What to ask.")],
     checkpoints: Annotated[str, typer.Option(metavar="NAMES", help="Names, separated by commas.")] = "base,lft,sft",
     max_tokens: MaxTokensOption = 256,
     temperature: Annotated[float, typer.Option(min=0.0, max=5.0, help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes what a temperature draws.")] = 0,
-    registry: Annotated[Path | None, typer.Option(metavar="FILE", help="The registry file.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes what a temperature above 0 draws.")] = 0,
+    registry: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=REGISTRY_HELP),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Answer one prompt with several checkpoints and show every token that tuning shifted."""

@@ -21,14 +21,16 @@ def upgrade() -> None:
         console.print(f"The database is current: {database.url.render_as_string(hide_password=True)}")
 
 
-def backup(target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")]) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")],
+) -> None:
     """Copy the database while it is in use; the copy is consistent and checked."""
     migrate.backup(Settings().resolved_database_url, target=target)
     console.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB), integrity checked")
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A file that `tuneshift db backup` wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `tuneshift db backup` wrote.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Set aside what the database holds now.")] = False,
 ) -> None:
     """Put a backup in the database's place, and check it; stop the app first."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from app.cli.common import output_file
+from app.cli.common import StudyArgument, output_file
 from app.cli.opened_database import opened_database
 from app.db import snapshot
 from app.demo.progress import Report, bars
@@ -21,8 +21,8 @@ from models import Study
 
 
 def export(
-    study: Annotated[str, typer.Argument(help="The study's short name.")],
-    out: Annotated[str, typer.Option(help="File to write; - is standard output (with --table).")],
+    study: StudyArgument,
+    out: Annotated[str, typer.Option(metavar="FILE", help="File to write; - is standard output (with --table).")],
     table: Annotated[
         str, typer.Option(help="One table, such as preferences or ratings; without it a zip of all.")
     ] = "",

@@ -9,23 +9,29 @@ from app.cli.common import JsonOption, RegistryOption, console, print_json
 from app.demo.progress import bars, counted
 from app.engines.registry import load_registry
 from app.errors import ConfigurationError, InvalidInputError
-from app.finetune.recipe import Method, default_recipe
+from app.finetune.recipe import DEFAULT_LR, Method, Recipe, default_recipe
 from app.settings import settings_for
+
+_RATES = " and ".join(f"{rate:g} for {method}" for method, rate in DEFAULT_LR.items())
 
 
 def finetune(
-    method: Annotated[Method, typer.Argument(help="lft (LoRA) or sft (every parameter).")],
+    method: Annotated[Method, typer.Argument(metavar="METHOD", help="lft (LoRA) or sft (every parameter).")],
     base: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help="A base of the registry, or a model folder.")],
-    data: Annotated[Path, typer.Option(help="Tuning set: Alpaca, ShareGPT, messages or Dolly; JSON or JSONL.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; it appears when complete.")],
-    epochs: Annotated[int | None, typer.Option(help="Passes over the tuning set.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Instances per optimiser step.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest instance, in tokens.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Rank of the LoRA matrices.")] = None,
-    alpha: Annotated[int | None, typer.Option(help="Scale of the LoRA matrices.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes initialisation and order.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
+    data: Annotated[
+        Path, typer.Option(metavar="FILE", help="Tuning set: Alpaca, ShareGPT, messages or Dolly; JSON or JSONL.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; it appears when complete.")],
+    epochs: Annotated[int | None, typer.Option(help=f"Passes over the tuning set; else {Recipe.epochs}.")] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Peak learning rate; else {_RATES}.")] = None,
+    batch: Annotated[int | None, typer.Option(help=f"Instances per optimiser step; else {Recipe.batch}.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help=f"Longest instance, in tokens; else {Recipe.max_tokens}.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help=f"Rank of the LoRA matrices; else {Recipe.rank}.")] = None,
+    alpha: Annotated[int | None, typer.Option(help=f"Scale of the LoRA matrices; else {Recipe.alpha}.")] = None,
+    seed: Annotated[int | None, typer.Option(help=f"Fixes initialisation and order; else {Recipe.seed}.")] = None,
+    dtype: Annotated[str | None, typer.Option(help=f"auto, bfloat16 or float32; else {Recipe.dtype}.")] = None,
     checkpoints: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -13,9 +13,12 @@ from app.studies.records import BadFileError, decoded
 
 def convert(
     file: Annotated[
-        Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica, preferences.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica, preferences."
+        ),
     ],
-    out: Annotated[str, typer.Option(help="CSV to write; - is standard output.")],
+    out: Annotated[str, typer.Option(metavar="FILE", help="CSV to write; - is standard output.")],
 ) -> None:
     """Write comparisons judged with another tool as `tuneshift stats` reads them."""
     try:
@@ -34,9 +37,15 @@ def convert(
 
 
 def pick(
-    file: Annotated[Path, typer.Argument(help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica.")],
-    models: Annotated[str, typer.Option(help="Names of the models to keep, separated by commas.")],
-    out: Annotated[str, typer.Option(help="File to write, CSV or JSON Lines as the other is; - is standard output.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Arena battles, MT-bench judgments, alpaca_eval annotations, evalica."),
+    ],
+    models: Annotated[str, typer.Option(metavar="NAMES", help="Names of the models to keep, separated by commas.")],
+    out: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="File to write, CSV or JSON Lines as the other is; - is standard output."),
+    ],
 ) -> None:
     """Keep the rows of a file that compare two of some models; a study has at most 12 arms."""
     names = [name.strip() for name in models.split(",") if name.strip()]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import notes, read_bytes
+from app.cli.common import StudyArgument, notes, read_bytes
 from app.cli.opened_database import opened_database
 from app.db import writing
 from app.leaks.scanning import scan_study
@@ -19,8 +19,10 @@ from models.base import now
 
 
 def bring_in(
-    study: Annotated[str, typer.Argument(help="The study's short name.")],
-    file: Annotated[Path, typer.Argument(help="Judgments, ours or of another tool; CSV, JSON Lines or JSON.")],
+    study: StudyArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Judgments, ours or of another tool; CSV, JSON Lines or JSON.")
+    ],
     form: Annotated[
         str, typer.Option("--from", help=f"The file's format: {', '.join(FORMS)}. Left out, its columns tell.")
     ] = "",

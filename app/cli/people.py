@@ -7,7 +7,7 @@ import typer
 from app.accounts.queries import add_user, create_invite, find_user, invite_url
 from app.accounts.removal import remove_person
 from app.accounts.standing import note
-from app.cli.common import JsonOption, console, print_json
+from app.cli.common import EmailArgument, JsonOption, StudyArgument, console, print_json
 from app.cli.opened_database import opened_database
 from app.db import writing
 from app.errors import NotFoundError
@@ -18,7 +18,7 @@ from models.base import now
 
 
 def add(
-    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    email: EmailArgument,
     role: Annotated[Role, typer.Option(help="What they may do.")] = Role.RESEARCHER,
     name: Annotated[str, typer.Option(help="How pages call them; else the e-mail.")] = "",
 ) -> None:
@@ -31,7 +31,7 @@ def add(
 
 
 def remove(
-    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    email: EmailArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove what is known of a person; what they judged stays under their pseudonyms."""
@@ -47,7 +47,7 @@ def remove(
 
 
 def invite(
-    study: Annotated[str, typer.Argument(help="The study's short name.")],
+    study: StudyArgument,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many links; each works once.")] = 1,
     json: JsonOption = False,
 ) -> None:

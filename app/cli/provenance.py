@@ -23,9 +23,15 @@ _REPORT_EVERY = 500
 
 
 def trace(
-    tuning_set: Annotated[Path, typer.Option(help="Alpaca, ShareGPT, messages or Dolly; JSON, JSONL or Parquet.")],
-    source: Annotated[Path, typer.Option("--input", help="JSON lines: id and response, with or without tokens.")],
-    output: Annotated[str, typer.Option("--output", help="Where the JSON lines go; - is standard output.")],
+    tuning_set: Annotated[
+        Path, typer.Option(metavar="FILE", help="Alpaca, ShareGPT, messages or Dolly; JSON, JSONL or Parquet.")
+    ],
+    source: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="JSON lines: id and response, with or without tokens.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="Where the JSON lines go; - is standard output.")
+    ],
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many nearest instances to keep.")] = 10,
 ) -> None:
     """Find verbatim spans and nearest instances of each response in a tuning set, and what it borrowed."""

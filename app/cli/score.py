@@ -15,10 +15,14 @@ from app.settings import settings_for
 
 
 def score(
-    base: Annotated[str, typer.Option(help="The base checkpoint's name.")],
-    tuned: Annotated[str, typer.Option(help="The tuned checkpoint's name.")],
-    source: Annotated[Path, typer.Option("--input", help="JSON lines: id and prompt, with or without response.")],
-    output: Annotated[str, typer.Option("--output", help="Where the JSON lines go; - is standard output.")],
+    base: Annotated[str, typer.Option(metavar="NAME", help="The base checkpoint's name.")],
+    tuned: Annotated[str, typer.Option(metavar="NAME", help="The tuned checkpoint's name.")],
+    source: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="JSON lines: id and prompt, with or without response.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="Where the JSON lines go; - is standard output.")
+    ],
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="How many alternatives to keep per token.")] = 20,
     max_tokens: MaxTokensOption = 256,
     checkpoints: RegistryOption = None,

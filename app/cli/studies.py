@@ -3,11 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
-import typer
-
-from app.cli.common import RegistryOption, console
+from app.cli.common import RegistryOption, StudyArgument, console
 from app.cli.opened_database import opened_database
 from app.cli.opened_engines import opened_engines
 from app.demo.progress import Report, bars
@@ -15,9 +12,7 @@ from app.settings import settings_for
 from app.studies.generate import Progress, generate_missing
 
 
-def generate(
-    study: Annotated[str, typer.Argument(help="The study's short name.")], checkpoints: RegistryOption = None
-) -> None:
+def generate(study: StudyArgument, checkpoints: RegistryOption = None) -> None:
     """Let every arm answer the items it has not answered yet; interrupted, it continues where it was."""
     settings = settings_for(checkpoints)
 

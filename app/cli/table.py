@@ -55,7 +55,7 @@ COMMANDS: dict[str, Command | Group] = {
         },
     ),
     "tuning-set": Group(
-        "Import tuning sets, list them.",
+        "Import or list tuning sets.",
         {
             "add": Command(
                 "tuning_set_import:add", "Import a tuning set and index it; one wrong record and nothing is imported."
@@ -84,7 +84,7 @@ COMMANDS: dict[str, Command | Group] = {
         },
     ),
     "judgments": Group(
-        "Import judgments made elsewhere, or convert them.",
+        "Import judgments made elsewhere, convert them, or keep a part of them.",
         {
             "import": Command(
                 "judgments:bring_in",
@@ -108,7 +108,7 @@ COMMANDS: dict[str, Command | Group] = {
         },
     ),
     "db": Group(
-        "Upgrade, back up or check the database.",
+        "Upgrade, back up, restore, check or move the database.",
         {
             "upgrade": Command(
                 "database:upgrade", "Bring the database to the newest schema; creates it when there is none."

@@ -18,10 +18,13 @@ from models.base import now
 
 
 def add(
-    email: Annotated[str, typer.Argument(help="Whose token it is; what they may do, it may do.")],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Whose token it is; what they may do, it may do.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; give it again for more.")] = None,
-    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="How long it lasts.")] = DEFAULT_DAYS,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What it may do; give it again for more. It may only read if none is named."),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="How many days it lasts.")] = DEFAULT_DAYS,
 ) -> None:
     """Make a token and print it, this once; with no scope named it may only read."""
     wanted = [one.value for one in scope or [Scope.READ]]
@@ -62,7 +65,7 @@ def list_tokens(json: JsonOption = False) -> None:
         console.print(said, soft_wrap=True, markup=False)
 
 
-def revoke(token_id: Annotated[str, typer.Argument(help="The id that `token list` prints.")]) -> None:
+def revoke(token_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `token list` prints.")]) -> None:
     """End a token at once."""
     with opened_database(Settings()) as database, writing(database) as session:
         revoke_token(session, token_id, user_id=None, by=None, now=now())

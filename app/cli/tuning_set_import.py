@@ -24,9 +24,11 @@ from models import ImportState
 
 
 def add(
-    file: Annotated[Path, typer.Argument(help="JSON, JSON Lines or Parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, JSON Lines or Parquet.")],
     name: Annotated[str, typer.Option(help="Its name; else the file's. A name in use gets its next version.")] = "",
-    checkpoint: Annotated[list[str] | None, typer.Option(help="A checkpoint tuned on it; may be repeated.")] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A checkpoint tuned on it; may be repeated.")
+    ] = None,
     checkpoints: RegistryOption = None,
 ) -> None:
     """Import a tuning set and index it; one wrong record and nothing is imported."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -74,8 +75,12 @@ def test_the_table_says_of_a_command_what_its_own_help_says(words, command):
     assert f"Usage: tuneshift {' '.join(words)} " in shown.output
     # Sentences of its own help and each option: the whole command answered, and not its row.
     assert command.help in shown.output
-    for option in (option for one in whole.params for option in one.opts if option.startswith("--")):
-        assert option in shown.output
+    for one in whole.params:
+        assert one.help, f"{one.name} is not explained"
+        if one.param_type_name == "argument":
+            assert one.metavar.partition(".")[0].isupper(), f"{one.name} is not written as the guide writes it"
+        else:
+            assert all(option in shown.output for option in one.opts)
 
 
 def test_no_command_is_left_out_of_the_table():
@@ -126,6 +131,14 @@ def test_a_command_imports_what_its_work_needs(tmp_path, words, needed):
     assert imported <= needed, f"imported in vain: {', '.join(sorted(imported - needed))}"
 
 
+def test_no_command_but_those_that_serve_needs_the_web_and_none_needs_torch_to_start():
+    places = {param.values[1].place.partition(":")[0] for param in rows(typer.main.get_command(cli))}
+    names = ", ".join(f"app.cli.{place}" for place in sorted(places - {"serve", "demo"}))
+    code = f"import sys, {names}; print(sorted({{'fastapi', 'uvicorn', 'torch', 'transformers'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_adding_a_person_needs_the_database_alone(tmp_path):
     database = connect(f"sqlite:///{tmp_path / 'data' / 'tuneshift.db'}")
     migrate.upgrade(database)
@@ -134,3 +147,10 @@ def test_adding_a_person_needs_the_database_alone(tmp_path):
         code, said, imported = run(tmp_path, *words)
         assert code == 0, said
         assert imported <= SCHEMA, words
+
+
+@pytest.mark.parametrize(("words", "command"), list(rows(typer.main.get_command(cli))))
+def test_every_command_has_an_example(words, command):
+    guide = (ROOT / "docs" / "commands.md").read_text()
+    (examples,) = re.findall(r"^## Examples$.*?^```sh\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert [line for line in examples.splitlines() if f"{line} ".startswith(f"tuneshift {' '.join(words)} ")]

@@ -10,7 +10,7 @@ from app.cli import cli
 from app.settings import ROOT, Settings
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
-GUIDES = [ROOT / "docs" / name for name in ("operating.md", "serving.md")]
+GUIDES = [ROOT / "docs" / name for name in ("commands.md", "operating.md", "serving.md")]
 _FENCE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
