@@ -92,6 +92,7 @@ def write_bundle(
     stored = count_stored(session, study)
     formats = formats_for(study.slug, pairs_of(session, study))
     expected = weights(stored, len(formats))
+    expected["results"] = stored.judgments + 1
     expected["zip"] = sum(expected.values()) // 2
     folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=path.parent))
     try:
@@ -99,9 +100,7 @@ def write_bundle(
         build = _Build(session, study, folder, progress)
         tally = _tables(build, stored, external_ids=external_ids)
         _formats(build, formats, stored)
-        for part in PARTS:
-            for name, content in part(session, study):
-                build.keep(name, content)
+        _results(build)
         _about(build, formats, tally, external_ids=external_ids)
         whole = folder / "whole.zip"
         _zip(build, whole)
@@ -141,6 +140,15 @@ def _formats(build: _Build, formats: list[Format], stored: Stored) -> None:
         build.files.append(written(name, build.folder / name, file.records))
         build.accounts[name] = Account("judgments", stored.judgments, file.used, file.records, file.left_out)
     build.progress.finish("formats")
+
+
+def _results(build: _Build) -> None:
+    """Write the results and what computes them again."""
+    build.progress.say("results", 0)
+    for part in PARTS:
+        for name, content in part(build.session, build.study, partial(build.progress.say, "results")):
+            build.keep(name, content)
+    build.progress.finish("results")
 
 
 class _Open:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.results.about import About, ArmFacts
-from app.results.report.found import Findings
+from app.results.report.findings import Findings
 from app.results.report.quality import HALF_WIDTH
 from app.results.view.parts import listed, pair_key
 from app.stats.bootstrap import DRAWS, SEED

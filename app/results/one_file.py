@@ -8,7 +8,7 @@ from sqlmodel import Session
 from app.results.about import about
 from app.results.methods import methods
 from app.results.page import draw, titles_of
-from app.results.report.found import Findings
+from app.results.report.findings import Findings
 from app.results.standing import Standing
 from app.results.view.page import parts_of, reading_of
 from app.share.bundle import inline_style

@@ -7,5 +7,8 @@ from sqlmodel import Session
 from app.results.recomputable import bundle_parts
 from models import Study
 
-PARTS: tuple[Callable[[Session, Study], Iterator[tuple[str, bytes]]], ...] = (bundle_parts,)
-"""Each yields names within the zip and contents; the same state must give the same bytes."""
+PARTS: tuple[Callable[[Session, Study, Callable[[int], None]], Iterator[tuple[str, bytes]]], ...] = (bundle_parts,)
+"""Each yields names within the zip and contents, and says how many judgments it has read.
+
+The same state must give the same bytes.
+"""

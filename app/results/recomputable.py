@@ -1,7 +1,7 @@
 """What makes an export recomputable: the numbers of the results page, a script that computes them, and its code."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlmodel import Session
@@ -13,13 +13,16 @@ from app.results.standing import compute, standing
 from models import Study
 
 
-def bundle_parts(session: Session, study: Study) -> Iterator[tuple[str, bytes]]:
+def bundle_parts(
+    session: Session, study: Study, on_read: Callable[[int], None] = lambda _read: None
+) -> Iterator[tuple[str, bytes]]:
     """Yield names within the zip and contents: results.json, recompute.py and code/; the same state, the same bytes.
 
     Findings that were kept of this very state are used as they are: a million judgments then need not be in memory.
+    Otherwise they are computed, and `on_read` is that of `read_tables`.
     """
     stands = standing(session, study)
-    findings = stands.findings if stands.findings and stands.fresh else compute(session, study).findings
+    findings = stands.findings if stands.findings and stands.fresh else compute(session, study, on_read).findings
     numbers = findings.flat()
     written = json.dumps(numbers, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
     yield "results.json", f"{written}\n".encode()

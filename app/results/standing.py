@@ -21,7 +21,7 @@ from app.db import snapshot, writing
 from app.monitor.votes import aware
 from app.results import report
 from app.results.reading import read_tables
-from app.results.report.found import Findings, found, from_json
+from app.results.report.findings import Findings, from_json
 from models import (
     Arm,
     ComprehensionAttempt,
@@ -82,6 +82,8 @@ def standing(session: Session, study: Study) -> Standing:
 
 def compute(session: Session, study: Study, on_read: Callable[[int], None] = lambda _read: None) -> Computed:
     """Compute the findings of one snapshot, which the session should be; `on_read` is that of `read_tables`."""
+    from app.results.report.found import found  # noqa: PLC0415  an export of kept findings needs no statistics
+
     judgments = count_judgments(session, study.id)
     stamp = stamp_of(session, study, judgments)
     return Computed(found(read_tables(session, study, on_read)), stamp, judgments)

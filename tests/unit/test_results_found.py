@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.results.report.found import Findings, found, from_json
+from app.results.report.findings import Findings, from_json
+from app.results.report.found import found
 from app.results.report.tables import Asked, Text, tables_of_rows
 from app.results.report.values import Number, differences, flat, part
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.results.charts import Chart
-from app.results.report.found import Findings
+from app.results.report.findings import Findings
 from app.results.view.agreement import agreement_part
 from app.results.view.dimensions import dimensions_part
 from app.results.view.hallucination import causal_part, hallucination_part, shift_part

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from app.results.charts import Chart, Dot
-from app.results.report.found import ALL, Findings
+from app.results.report.findings import ALL, Findings
 from app.results.report.strata import prefix_of
 from app.results.report.values import Number, part
 

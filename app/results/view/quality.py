@@ -1,7 +1,7 @@
 """How the quality of judgments reads: beside each rate what else may lie behind it, and what more would give."""
 
 from app.results.charts import dots
-from app.results.report.found import ALL
+from app.results.report.findings import ALL
 from app.results.view.parts import (
     NOTHING,
     Block,
