@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.results.report import shifted
 from app.results.report.findings import Findings, from_json
 from app.results.report.found import found
 from app.results.report.tables import Asked, Text, tables_of_rows
@@ -242,3 +243,16 @@ def test_a_number_is_never_nan():
 
 def test_names_are_one_part_of_a_key():
     assert part("gpt-4.1 ~x%") == "gpt-4%2E1%20%7Ex%25"
+
+
+def test_tokens_are_counted_once_for_each_text_and_each_marked_response_and_not_for_each_judgment(monkeypatch):
+    counted, covered = [], shifted._covered
+    monkeypatch.setattr(shifted, "_covered", lambda *given: counted.append(given) or covered(*given))
+    many = [judgment(number, "i1", f"a{number}", "left") for number in range(10, 60)]
+    text = Text(characters=4, tokens=2, lengths=np.asarray([2, 2]), classes=np.asarray([0, 2], np.int8))
+    rows = {"preferences": many, "hallucinations": [span(12, "left", 0, 2), span(12, "left", 1, 3)]}
+    numbers = found(tables_of_rows(rows, {("i1", "lft"): text})).flat()
+    assert numbers["shift.lft.responses"] == 50
+    assert numbers["shift.lft.moved.all.outside_with"] == 49
+    # A text of either arm, and the one response with marks.
+    assert len(counted) == 3

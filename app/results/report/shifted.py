@@ -1,50 +1,55 @@
 """Whether hallucinated characters are more often shifted tokens than the rest of the same responses."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.results.report.coded import Bools, used
+from app.results.report.coded import Bools, Ints, used
 from app.results.report.pairs import Pair, put
-from app.results.report.tables import Tables, Text
+from app.results.report.sides import rows_of
+from app.results.report.tables import Spans, Tables, Text
 from app.results.report.values import Numbers, count, part
 from app.stats.rates import OddsRatio, odds_ratio
 
 # A token counts as moved when it is marginal or shifted, or when it is shifted.
 PROPERTIES = (("moved", 1), ("shifted", 2))
 PLACES = ("all", "first5", "last95")
+_COMPARED = tuple(f"{name}.{place}" for name, _ in PROPERTIES for place in (*PLACES, "borrowed"))
 _FIRST = 0.05
 
-Floats = NDArray[np.float64]
+Cells = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """One judged response with a trace: its tokens' classes, which are marked, and which were said to be borrowed."""
+    """The judged responses of an arm that have a trace, `[n]`, by judgment.
 
-    item: int
-    arm: int
-    classes: NDArray[np.int8]
-    marked: Bools
-    borrowed: Bools
-    denied: Bools
+    Cells are counts of tokens, inside with the property and without, then outside: `[_COMPARED, 4]` of each. Most
+    responses have no mark, so `plain` has those of every item's response unmarked, and `cells` those of `marked` rows.
+    """
+
+    items: Ints
+    plain: Cells
+    marked: Ints
+    cells: Cells
+
+    def odds(self, at: int) -> OddsRatio:
+        """Compare inside with outside; `at` is the place in `_COMPARED`."""
+        columns = self.plain[self.items, at]
+        columns[self.marked] = self.cells[:, at]
+        inside_with, inside_without, outside_with, outside_without = columns.T
+        return odds_ratio(inside_with, inside_without, outside_with, outside_without, used(self.items))
 
 
 def shifted(tables: Tables, _pairs: tuple[Pair, ...]) -> Numbers:
     """Find `shift.<arm>.*`: the odds that a token is moved, inside spans against outside, borrowed against not."""
     numbers: Numbers = {}
-    read = list(_read(tables))
-    for at, arm in enumerate(tables.arms):
-        ours = [one for one in read if one.arm == at]
-        numbers[f"shift.{part(arm)}.responses"] = count(len(ours))
-        for name, least in PROPERTIES:
-            for place in PLACES:
-                found = _compare([_cells(one, least, place) for one in ours], [one.item for one in ours])
-                _put(numbers, f"shift.{part(arm)}.{name}.{place}", found)
-            apart = _compare([_borrowed(one, least) for one in ours], [one.item for one in ours])
-            _put(numbers, f"shift.{part(arm)}.{name}.borrowed", apart)
+    for code, arm in enumerate(tables.arms):
+        read = _read(tables, code)
+        numbers[f"shift.{part(arm)}.responses"] = count(len(read.items))
+        for at, name in enumerate(_COMPARED):
+            _put(numbers, f"shift.{part(arm)}.{name}", read.odds(at))
     return numbers
 
 
@@ -56,22 +61,36 @@ def _put(numbers: Numbers, prefix: str, one: OddsRatio) -> None:
         numbers[f"{prefix}.{name}"] = count(int(times))
 
 
-def _compare(cells: list[tuple[int, int, int, int]], items: list[int]) -> OddsRatio:
-    columns = np.asarray(cells, np.float64).reshape(-1, 4)
-    inside_with, inside_without, outside_with, outside_without = columns.T
-    items_used = used(np.asarray(items, np.int64))
-    return odds_ratio(inside_with, inside_without, outside_with, outside_without, items_used)
+def _read(tables: Tables, arm: int) -> Read:
+    judgments, spans = tables.judgments, tables.spans
+    texts = [tables.texts.get((item, tables.arms[arm]), Text(0)) for item in judgments.item.names]
+    plain = np.asarray([_cells(text, spans, slice(0)) for text in texts], np.int32).reshape(-1, len(_COMPARED), 4)
+    scored = np.asarray([text.classes.size > 0 for text in texts], np.bool_)
+    counts = judgments.decided & scored[judgments.item.codes]
+    sides = np.stack([judgments.left.codes == arm, judgments.right.codes == arm], axis=1)
+    rows = np.flatnonzero(sides & counts[:, None])
+    items = judgments.item.codes[rows // 2]
+    # Spans are by judgment and side, so those of a response stand together.
+    first, last = (np.searchsorted(rows_of(spans), rows, side) for side in ("left", "right"))
+    marked = np.flatnonzero(last > first)
+    cells = np.zeros((len(marked), *plain.shape[1:]), np.int32)
+    for place, at in enumerate(marked.tolist()):
+        cells[place] = _cells(texts[items[at]], spans, slice(first[at], last[at]))
+    return Read(items, plain, marked, cells)
 
 
-def _cells(one: Read, least: int, place: str) -> tuple[int, int, int, int]:
-    where = _where(len(one.classes), place)
-    moved, marked = one.classes[where] >= least, one.marked[where]
-    return _table(moved, marked, ~marked)
-
-
-def _borrowed(one: Read, least: int) -> tuple[int, int, int, int]:
-    """Compare tokens of spans said to be borrowed with those of spans said not to be; a token in both is borrowed."""
-    return _table(one.classes >= least, one.borrowed, one.denied & ~one.borrowed)
+def _cells(text: Text, spans: Spans, rows: slice) -> list[tuple[int, int, int, int]]:
+    """Count a response's tokens for everything in `_COMPARED`, with some of the spans marked in it."""
+    marked, borrowed, denied = _covered(text, spans, rows)
+    cells = []
+    for _, least in PROPERTIES:
+        moved = text.classes >= least
+        for place in PLACES:
+            where = _where(len(moved), place)
+            cells.append(_table(moved[where], marked[where], ~marked[where]))
+        # A token of a span said to be borrowed and of one said not to be is borrowed.
+        cells.append(_table(moved, borrowed, denied & ~borrowed))
+    return cells
 
 
 def _table(moved: Bools, inside: Bools, outside: Bools) -> tuple[int, int, int, int]:
@@ -85,33 +104,16 @@ def _where(tokens: int, place: str) -> slice:
     return {"all": slice(None), "first5": slice(0, edge), "last95": slice(edge, None)}[place]
 
 
-def _read(tables: Tables) -> Iterator[Read]:
-    """Yield every judged response that has a trace, by judgment and side."""
-    judgments, spans = tables.judgments, tables.spans
-    by_side: dict[tuple[int, int], list[int]] = {}
-    for at, (judgment, side) in enumerate(zip(spans.judgment.tolist(), spans.side.tolist(), strict=True)):
-        by_side.setdefault((judgment, side), []).append(at)
-    scored = {key: text for key, text in tables.texts.items() if text.classes.size}
-    if not scored:
-        return
-    for judgment in np.flatnonzero(judgments.decided).tolist():
-        item = int(judgments.item.codes[judgment])
-        for side, arms in enumerate((judgments.left, judgments.right)):
-            arm = int(arms.codes[judgment])
-            text = scored.get((judgments.item.names[item], arms.names[arm]))
-            if text is not None:
-                yield _one(tables, item, arm, text, by_side.get((judgment, side), []))
-
-
-def _one(tables: Tables, item: int, arm: int, text: Text, rows: list[int]) -> Read:
+def _covered(text: Text, spans: Spans, rows: slice) -> tuple[Bools, Bools, Bools]:
+    """Tell which tokens stand in a span, in one said to be borrowed, and in one said not to be."""
     ends = np.cumsum(text.lengths)
     starts = ends - text.lengths
     marked, borrowed, denied = (np.zeros(len(ends), np.bool_) for _ in range(3))
-    for at in rows:
-        inside = (starts < ends) & (starts < tables.spans.end[at]) & (ends > tables.spans.start[at])
+    for start, end, causal in zip(spans.start[rows], spans.end[rows], spans.causal[rows], strict=True):
+        inside = (starts < ends) & (starts < end) & (ends > start)
         marked |= inside
-        if tables.spans.causal[at] == 1:
+        if causal == 1:
             borrowed |= inside
-        elif tables.spans.causal[at] == 0:
+        elif causal == 0:
             denied |= inside
-    return Read(item, arm, text.classes, marked, borrowed, denied)
+    return marked, borrowed, denied
