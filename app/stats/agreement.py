@@ -93,7 +93,9 @@ def _table(column: Floats, unit: Ints, group: Ints) -> tuple[Floats, Floats, Int
     """Count values by unit: the values that occur, `[units, values]` of units with a pair, and each unit's cluster."""
     place, _ = compact(unit)
     paired = np.bincount(place)[place] >= _PAIR if len(place) else np.zeros(0, dtype=bool)
-    found, code = np.unique(column[paired], return_inverse=True)
+    # Values are few and rows many: to look each up takes less memory than what `unique` keeps to tell its place.
+    found = np.unique(column[paired])
+    code = np.searchsorted(found, column[paired])
     place, kept = compact(place[paired])
     if kept * len(found) > _MOST_CELLS:
         raise ValueError(f"{len(found):,} different values in {kept:,} units are too many; round them first.")

@@ -4,7 +4,7 @@ import numpy as np
 
 from app.results.report.coded import Ints, used
 from app.results.report.pairs import Pair, number, put
-from app.results.report.sides import rows_of, sides_of
+from app.results.report.sides import Sides, rows_of, sides_of
 from app.results.report.tables import Tables
 from app.results.report.values import Number, Numbers, count, part, undefined
 from app.stats.agreement import Level, krippendorff, pair_agreement
@@ -35,7 +35,7 @@ def agreement(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
     rows = 2 * tables.accepted.judgment + tables.accepted.side
     accepted = tables.accepted.acceptable.astype(np.int64)
     _alpha(numbers, "agreement.acceptability", "nominal", accepted, unit[rows], sides.item[rows])
-    _spans(numbers, tables)
+    _spans(numbers, tables, sides, unit)
     return numbers
 
 
@@ -84,29 +84,30 @@ def _busiest(people: Ints) -> Ints:
     return np.flatnonzero(kept[people])
 
 
-def _spans(numbers: Numbers, tables: Tables) -> None:
+def _spans(numbers: Numbers, tables: Tables, sides: Sides, unit: Ints) -> None:
     """Compare marks at every code point, over judged responses whose text is stored."""
     prefix = "agreement.spans"
-    sides = sides_of(tables)
     known = np.flatnonzero(sides.counts & (sides.characters > 0))
     if not tables.asked.spans or not known.size:
         reason = "no judged response has its text stored" if tables.asked.spans else "the study does not ask for spans"
         put(numbers, prefix, alpha=undefined(reason), f1=undefined(reason))
         return
-    key = sides.item * max(1, len(tables.arms)) + sides.arm
-    _, first, response = np.unique(key[known], return_index=True, return_inverse=True)
+    response = used(unit[known])
+    # Any one of the judgments of a response says what it is.
+    one = np.zeros(int(response.max()) + 1, np.int64)
+    one[response] = known
     place = np.full(len(sides.arm), -1, np.int64)
     place[known] = np.arange(len(known))
     owner = place[rows_of(tables.spans)]
     marked = owner >= 0
     found = span_agreement(
-        sides.characters[known][first],
-        used(sides.item[known][first]),
-        response.reshape(-1),
+        sides.characters[one],
+        used(sides.item[one]),
+        response,
         owner[marked],
         tables.spans.start[marked],
         tables.spans.end[marked],
     )
     put(numbers, prefix, alpha=found.alpha, f1=found.f1, responses=count(found.responses))
-    one = undefined("no response was judged by two annotators") if found.marked is None else Number(found.marked)
-    numbers[f"{prefix}.marked"] = one
+    none = undefined("no response was judged by two annotators")
+    numbers[f"{prefix}.marked"] = none if found.marked is None else Number(found.marked)

@@ -40,5 +40,5 @@ def coded(texts: Sequence[str] | Coded, *, names: Iterable[str] = ()) -> Coded:
 
 
 def used(codes: Ints) -> Ints:
-    """Renumber codes so that those that occur are 0, 1, 2... in order: clusters without gaps."""
-    return np.unique(codes, return_inverse=True)[1].astype(np.int64).reshape(-1)
+    """Renumber codes, of which none is negative, so that those that occur are 0, 1, 2... in order."""
+    return np.asarray((np.cumsum(np.bincount(codes) > 0) - 1)[codes], np.int64)

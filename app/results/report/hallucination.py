@@ -15,6 +15,8 @@ from app.results.report.values import Number, Numbers, count, part, undefined
 from app.stats.rates import PairedBinary, paired_binary, rate_difference, rate_per, share
 
 NOT_ASKED = "the study does not ask for hallucinated spans"
+# Pairs are compared by all spans and by severity.
+_COMPARED = 3
 _EXPOSURES = (("per_100_tokens", 100.0), ("per_1000_characters", 1000.0))
 
 
@@ -22,12 +24,10 @@ def hallucination(tables: Tables, pairs: tuple[Pair, ...]) -> Numbers:
     """Find `hallucination.<arm>.*` and `hallucination.<pair>.*`, over judgments that say something of the pair."""
     numbers: Numbers = {"hallucination.spans": count(len(tables.spans.start))}
     sides = sides_of(tables)
-    kinds = list(_kinds(tables, len(sides.arm)))
-    for at, arm in enumerate(tables.arms):
-        for name, found in kinds:
+    for kind, (name, found) in enumerate(_kinds(tables, len(sides.arm))):
+        for at, arm in enumerate(tables.arms):
             _arm(numbers, f"hallucination.{part(arm)}", name, sides, found, at)
-    for pair in pairs:
-        for name, found in kinds[:3]:
+        for pair in pairs if kind < _COMPARED else ():
             _pair(numbers, f"hallucination.{pair.key}", name, sides, found, pair)
     holm(numbers)
     return numbers

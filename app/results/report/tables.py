@@ -26,7 +26,6 @@ class Judgments:
     where it is unknown.
     """
 
-    presentation: tuple[str, ...]
     item: Coded
     annotator: Coded
     prompt: Coded
@@ -45,7 +44,7 @@ class Judgments:
 
     def __len__(self) -> int:
         """Count the judgments."""
-        return len(self.presentation)
+        return len(self.outcome)
 
     @property
     def decided(self) -> Bools:
@@ -57,7 +56,7 @@ class Judgments:
         rows = np.flatnonzero(where) if where.dtype == np.bool_ else where
         texts = {name: getattr(self, name).take(rows) for name in _CODED}
         plain = {name: getattr(self, name)[rows] for name in _PLAIN}
-        return Judgments(presentation=tuple(self.presentation[at] for at in rows), **texts, **plain)
+        return Judgments(**texts, **plain)
 
 
 _CODED = ("item", "annotator", "prompt", "left", "right", "reason", "guess", "stratum")
@@ -199,9 +198,7 @@ def tables_of(
     found = {table: columns.get(table) or of_rows(table, ()) for table in USED}
     order = _order(found["preferences"])
     judgments = _judgments(found["preferences"], order)
-    # Only of judgments that have such rows, or a million texts would be looked up for nothing.
-    named = set[str]().union(*(found[table]["presentation_id"] for table in _PLACED))
-    places = {name: at for at, name in enumerate(judgments.presentation) if name in named}
+    places = _places(found, order)
     return Tables(
         judgments=judgments,
         ratings=Ratings(rated.dimensions, rated.values[order])
@@ -271,12 +268,19 @@ def _order(columns: Columns) -> Ints:
     return _sorted(items.codes, rank)
 
 
+def _places(found: Mapping[str, Columns], order: Ints) -> dict[str, int]:
+    """Say where the judgments that have rows in other tables stand; of a million others nothing is kept."""
+    named = set[str]().union(*(found[table]["presentation_id"] for table in _PLACED))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    shown = enumerate(found["preferences"]["presentation_id"])
+    return {name: int(place[at]) for at, name in shown if name in named}
+
+
 def _judgments(columns: Columns, order: Ints) -> Judgments:
-    shown = columns["presentation_id"]
     left, right = coded(columns["model_left"]), coded(columns["model_right"])
     arms = {*left.names, *right.names}
     return Judgments(
-        presentation=tuple(shown[at] for at in order.tolist()),
         item=coded(columns["item_id"]).take(order),
         annotator=coded(columns["annotator_pid"]).take(order),
         prompt=coded(columns["prompt"]).take(order),
