@@ -1,10 +1,12 @@
-"""How fast and in how much memory a million judgments leave: `python -m tests.bench.bench_export [judgments] [whole]`.
+"""How fast and in how much memory a million judgments leave: `python -m tests.bench.bench_export 1000000 whole kept`.
 
 The CSV of preferences three ways, each in a process of its own that writes the file: ours, `sqlite3 -csv` with one
 query that joins the same columns (the physical limit; it protects no cell and spells nothing), and pandas (what people
-use). With `whole` the zip too. Prints JSON lines.
+use). With `whole` the zip too, part by part with its peak memory, whose findings it computes unless they are `kept`.
+Prints JSON lines.
 """
 
+import json
 import resource
 import sqlite3
 import subprocess
@@ -14,11 +16,9 @@ import time
 from pathlib import Path
 
 from app.db import connect, snapshot
-from app.results.bundle import write_bundle
 from app.results.queries import iter_table
 from models import Study
-from tests.bench.big_study import fill
-from tests.bench.report import emit
+from tests.bench.report import Stopwatch, emit, peak_mb
 
 MEMORY_BAR_MB = 200
 QUERY = """
@@ -48,10 +48,43 @@ def ours(path, out):
         file.writelines(iter_table(session, _study(session), "preferences.csv"))
 
 
+class WithoutPandas:
+    """Hides pandas, a tool of development: pyarrow loads it where it is installed, which takes 44 MB."""
+
+    @staticmethod
+    def find_spec(name, _path=None, _target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 def whole(path, out):
-    """Write the zip with everything."""
+    """Write the zip with everything, and say of each part what it took and its peak memory."""
+    from app.results.bundle import write_bundle  # noqa: PLC0415  a table alone needs none of it
+
+    sys.meta_path.insert(0, WithoutPandas)
+    part, watch = "counting", Stopwatch()
+
+    def turn(_done, _total, what):
+        nonlocal part, watch
+        if what != part:
+            spent = watch.spent
+            emit(bench="export", part=part, cpu_s=round(spent.cpu, 1), peak_mb=peak_mb(anew=True))
+            part, watch = what, Stopwatch()
+
     with snapshot(connect(f"sqlite:///{path}")) as session:
-        write_bundle(session, _study(session), out)
+        write_bundle(session, _study(session), out, on_progress=turn)
+    turn(0, 0, "end")
+
+
+def keep(path, _out):
+    """Compute and keep the findings."""
+    from app.results.standing import refresh  # noqa: PLC0415  only this way computes
+    from models.base import now  # noqa: PLC0415
+
+    database = connect(f"sqlite:///{path}")
+    with snapshot(database) as session:
+        study_id = _study(session).id
+    refresh(database, study_id, now())
 
 
 def pandas_csv(path, out):
@@ -68,7 +101,7 @@ def _study(session):
     return session.exec(select(Study)).one()
 
 
-WAYS = {"ours": ours, "whole": whole, "pandas": pandas_csv}
+WAYS = {"ours": ours, "whole": whole, "keep": keep, "pandas": pandas_csv}
 
 
 def measured(command):
@@ -81,10 +114,20 @@ def measured(command):
     if done.returncode:
         raise SystemExit(done.stderr)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "peak_mb": round(int(done.stderr.split()[-1]) / 1024)}
+    sys.stdout.write(done.stdout)
+    # A process that tells its peaks part by part has forgotten all but the last of them.
+    told = [json.loads(line)["peak_mb"] for line in done.stdout.splitlines()]
+    peak = max([round(int(done.stderr.split()[-1]) / 1024), *told])
+    return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "peak_mb": peak}
+
+
+def _way(name, path, out):
+    return [sys.executable, "-m", "tests.bench.bench_export", "--way", name, str(path), str(out)]
 
 
 def main():
+    from tests.bench.big_study import fill  # noqa: PLC0415  what it loads is no way's own
+
     judgments = int(next((one for one in sys.argv[1:] if one.isdecimal()), "1000000"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -93,27 +136,13 @@ def main():
         emit(bench="export", judgments=judgments, database_mb=path.stat().st_size >> 20)
         ways = {
             "sqlite3 -csv": ["sqlite3", "-csv", str(path), f".output {folder / 'sqlite.csv'}", QUERY],
-            "pandas": [
-                sys.executable,
-                "-m",
-                "tests.bench.bench_export",
-                "--way",
-                "pandas",
-                str(path),
-                str(folder / "p.csv"),
-            ],
-            "ours": [
-                sys.executable,
-                "-m",
-                "tests.bench.bench_export",
-                "--way",
-                "ours",
-                str(path),
-                str(folder / "o.csv"),
-            ],
+            "pandas": _way("pandas", path, folder / "p.csv"),
+            "ours": _way("ours", path, folder / "o.csv"),
         }
+        if "kept" in sys.argv:
+            ways["findings"] = _way("keep", path, folder / "none")
         if "whole" in sys.argv:
-            ways["whole zip"] = [*ways["ours"][:4], "whole", str(path), str(folder / "w.zip")]
+            ways["whole zip"] = _way("whole", path, folder / "w.zip")
         figures = {}
         for way, command in ways.items():
             figures[way] = measured(command)

@@ -27,7 +27,7 @@ from app.results.reading import read_tables
 from app.results.report.found import found
 from models import Study
 from tests.bench.big_study import fill
-from tests.bench.report import Spent, Stopwatch, emit
+from tests.bench.report import Spent, Stopwatch, emit, peak_mb
 
 PAGE_BAR_S = 3.0
 EXPORT_BAR_MB = 200
@@ -41,12 +41,6 @@ FROM presentation p
   JOIN revision f ON f.presentation_id = p.id AND f.number = n.last
   JOIN revision o ON o.presentation_id = p.id AND o.number = n.first
 """
-
-
-def _memory_mb():
-    # Not getrusage(): what a process started with counts there too, which is its parent's.
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 def main(given):
@@ -118,7 +112,7 @@ def keep(path, plain):
     watch, said = Stopwatch(), []
     do_apart(compute_apart, database, {"study": study_id}, stopping=threading.Event(), on_said=said.append)
     _say("findings apart: the process that waits", watch.spent, plain, notes_of_progress=len(said))
-    return 0 if _memory_mb() < EXPORT_BAR_MB else 1
+    return 0 if peak_mb() < EXPORT_BAR_MB else 1
 
 
 def pages(path, plain):
@@ -140,7 +134,7 @@ def parts(path, plain):
     with snapshot(database) as session:
         size = sum(len(content) for _, content in bundle_parts(session, session.exec(_study()).one()))
     _say("results in an export, kept", watch.spent, plain, bytes=size)
-    return 0 if _memory_mb() < EXPORT_BAR_MB else 1
+    return 0 if peak_mb() < EXPORT_BAR_MB else 1
 
 
 @contextmanager
@@ -192,7 +186,7 @@ CHILDREN = {one.__name__: one for one in (columns, rules, pages, keep, parts, pa
 def _say(what, spent, plain, **more):
     emit(
         bench="results", what=what, wall_s=round(spent.wall, 2), cpu_s=round(spent.cpu, 2),
-        ratio_to_plain_sql=round(spent.cpu / plain.cpu, 2), memory_mb=_memory_mb(), **more,
+        ratio_to_plain_sql=round(spent.cpu / plain.cpu, 2), memory_mb=peak_mb(), **more,
     )  # fmt: skip
 
 
