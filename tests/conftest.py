@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -33,6 +34,12 @@ ORIGIN = "http://testserver"
 START_S = 20
 # Who asks for one of these stores things in the database of the run.
 _STORING = {"database_url", "all_databases"}
+# Property tests judge results, never the speed of the machine; and what refuses a change is the change, never what was
+# drawn that day. `--hypothesis-profile search` draws anew each time, to look for what nobody has met yet.
+_UNHURRIED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("search", **_UNHURRIED, derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("same", **_UNHURRIED, derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
