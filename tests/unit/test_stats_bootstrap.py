@@ -99,9 +99,9 @@ def test_two_thousand_draws_over_a_thousand_prompts_take_no_time():
 
 
 def _timed(function, *arguments):
-    started = time.perf_counter()
+    started = time.process_time()
     function(*arguments)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.engines.local import engine as local
 from app.engines.registry import Registry
 from app.engines.traffic import Traffic, in_words
 from app.engines.vllm.limits import Limits
-from tests.unit.test_vllm_replicas import LFT, ONE, TWO, Clock, engine, refuses, score, stream
+from tests.unit.test_vllm_replicas import LFT, ONE, TWO, Clock, engine, refuses, score, stream, until
 
 IDLE = Traffic(
     where="one:8001", streams=0, scorings=0, waiting_streams=0, waiting_scorings=0, most=64
@@ -61,7 +61,7 @@ def test_what_is_under_way_and_what_waits_is_counted_for_each_server_and_forgott
     async def scenario():
         work = [asyncio.create_task(stream(subject)) for _ in range(3)]
         work += [asyncio.create_task(score(subject)) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: sum(one.waiting_streams + one.waiting_scorings for one in subject.traffic(["lft"])) == 2)
         # Told from another thread, as a page is.
         found = await asyncio.to_thread(said, subject)
         for task in work:

@@ -341,9 +341,12 @@ def wire_chunk(data):
 
 
 def against(handle, *, tokens, kind, message):
+    # Only who says nothing is waited for; whoever speaks may take as long as a busy machine does.
+    patience = 1.0 if kind is EngineTimeoutError else 30.0
+
     async def scenario():
         async with raw_server(handle) as url:
-            subject = VllmEngine([checkpoint(url)], read_timeout_s=0.3)
+            subject = VllmEngine([checkpoint(url)], read_timeout_s=patience)
             stream = subject.stream(Request(checkpoint="lft", prompt_ids=(1,), decoding=Decoding(max_tokens=4)))
             for _ in range(tokens):
                 assert (await anext(stream)).id == 5
@@ -355,12 +358,12 @@ def against(handle, *, tokens, kind, message):
 
 
 async def never(writer):
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(2)
 
 
 async def stalls(writer):
     writer.write(HEAD + wire_chunk(EVENT))
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(2)
 
 
 async def dies(writer):
@@ -405,7 +408,8 @@ def test_nobody_listening_is_said_at_once():
     started = time.monotonic()
     with pytest.raises(EngineUnavailableError, match=r"'lft' \(127.0.0.1:1\) cannot be reached"):
         stream(engine("http://127.0.0.1:1/v1"))
-    assert time.monotonic() - started < 2
+    # A second of pauses between three tries; waiting for three connections would take fifteen.
+    assert time.monotonic() - started < 10
 
 
 def test_closing_the_iterator_closes_the_connection():

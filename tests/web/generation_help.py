@@ -13,9 +13,9 @@ from models import (
     GenerationRun,
     GenerationState,
 )
+from tests.patience import PATIENCE_S
 
 PROMPTS = ("One?", "Two?", "Three?")
-PATIENCE_S = 30
 
 
 def make_draft(database, alice, *, prompts=PROMPTS, arms=("base", "lft", "sft"), slug="draft"):

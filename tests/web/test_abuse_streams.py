@@ -15,6 +15,7 @@ from app.settings import ROOT
 from models import Role
 from tests.conftest import cookie_for
 from tests.factories import make_user
+from tests.patience import PATIENCE_S
 from tests.scripted_engine import Script
 from tests.scripted_engine import scripted_engines as build_scripted_engines
 
@@ -31,7 +32,7 @@ class Reader:
 
     def __init__(self, server, user, comparison):
         host, port = server.url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
         self.socket.sendall(
             f"GET /compare/{comparison}/stream HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n"
             f"Cookie: tuneshift_session={cookie_for(server.app, user)}\r\n\r\n".encode()
@@ -41,7 +42,9 @@ class Reader:
 
 def asking(server, user):
     cookies = {"tuneshift_session": cookie_for(server.app, user)}
-    return httpx2.Client(base_url=server.url, cookies=cookies, headers={"Origin": server.url})
+    return httpx2.Client(
+        base_url=server.url, cookies=cookies, headers={"Origin": server.url}, timeout=PATIENCE_S, trust_env=False
+    )
 
 
 def started(server, user):

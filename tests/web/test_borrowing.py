@@ -19,6 +19,7 @@ from app.provenance.borrowing_rows import METHOD, measure
 from app.provenance.store import Indexes
 from models import Borrowing, ItemResponse, TuningSet
 from tests.factories import add, make_arm, make_item, make_response, make_tuning_set
+from tests.patience import PATIENCE_S
 from tests.web.test_sources import ANSWERS, make_scored
 
 LFT = ("Bread rises well because warm yeast makes gas.", "Rivers always carry silt down.", "Owls sleep by day.")
@@ -56,12 +57,13 @@ def measured(client, study, tuning_set) -> BeautifulSoup:
     """Start the measurement and wait for the page to show its figures."""
     link = f"/studies/{study.id}/borrowing"
     assert client.post(link, data={"set": tuning_set.id}).headers["location"] == f"{link}?set={tuning_set.id}"
-    for _ in range(200):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         soup = BeautifulSoup(client.get(link).text, "html.parser")
         if soup.select_one(".arm-rates") and not soup.select_one("progress"):
             return soup
         time.sleep(0.05)
-    pytest.fail("the measurement did not end")
+    pytest.fail(f"the measurement did not end in {PATIENCE_S} s")
 
 
 def said(soup) -> str:

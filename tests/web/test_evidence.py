@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 from sqlmodel import select
@@ -24,6 +25,7 @@ from models import (
     TuningSet,
 )
 from tests.factories import make_member, make_user
+from tests.patience import PATIENCE_S
 from tests.web.evidence_help import ANSWERS, BORROWED, SET_NAME, a_mark, ask, ask_for_evidence, shown
 from tests.web.judging_help import a_form, an_answer, page_data, post, take
 
@@ -220,22 +222,21 @@ def test_an_index_under_way_blocks_nobody_and_can_be_asked_for_again(annotator, 
 
     def slow(*arguments, **options):
         begun.set()
-        assert let_go.wait(20)
+        assert let_go.wait(PATIENCE_S)
         return build(*arguments, **options)
 
     monkeypatch.setattr(store, "ensure_index", slow)
     monkeypatch.setattr(store, "BUILT_AT_ONCE", 0)
     assert ask(annotator, token, a_mark(text)).json()["waiting"] == {"done": 0, "total": len(ANSWERS)}
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE_S)
     # No transaction waits for the index: the work is saved meanwhile.
     assert post(annotator, token, "draft", an_answer()).status_code == 200
     assert ask(annotator, token, a_mark(text)).status_code == 202
     let_go.set()
-    for _ in range(200):
-        answer = ask(annotator, token, a_mark(text))
-        if answer.status_code == 200:
-            break
-        threading.Event().wait(0.05)
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := ask(annotator, token, a_mark(text))).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.05)
     assert len(answer.json()["evidence"]) == 4
 
 

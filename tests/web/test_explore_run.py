@@ -21,6 +21,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.shift.packing import unpack, unpack_names
 from models import Comparison, ComparisonColumn, Response, RunState, Trace, User
+from tests.patience import PATIENCE_S
 from tests.scripted_engine import DEFAULT_TEXT, EOS, Script, ScriptedEngines
 from tests.scripted_engine import scripted_engines as build_scripted_engines
 
@@ -66,7 +67,7 @@ def text_of(soup: BeautifulSoup, column: int) -> str:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)

@@ -33,8 +33,8 @@ from models import (
     Trace,
 )
 from models.base import now
+from tests.patience import PATIENCE_S
 from tests.web.generation_help import (
-    PATIENCE_S,
     count,
     distinct,
     ended,
@@ -331,8 +331,16 @@ def test_a_command_that_is_broken_off_is_interrupted_and_the_next_goes_on(databa
     def command(engines):
         return generate_missing(database, engines, draft.slug, on_progress=lambda _: None)
 
-    with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(command(scripted_engines), 2))
+    async def broken_off():
+        work = asyncio.create_task(command(scripted_engines))
+        while count(database, ItemResponse) < 6:
+            assert not work.done()
+            await asyncio.sleep(0.02)
+        work.cancel()
+        await work
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(broken_off())
     (run,) = runs(database)
     assert (run.state, run.done, run.message) == (GenerationState.INTERRUPTED, 6, generation.INTERRUPTED)
     script(scripted_engines, "sft", stall_at=None)
@@ -344,10 +352,10 @@ def test_a_command_waits_for_one_that_was_killed_until_it_counts_as_lost(
     database, draft, scripted_engines, monkeypatch
 ):
     monkeypatch.setattr(generate, "HEARTBEAT_S", 0.05)
+    started = time.monotonic()
     with writing(database) as session:
         killed = generation.claim(session, get_study(session, draft.id), now=now()).run_id
         session.get_one(GenerationRun, killed).touched_at = now() - LOST_AFTER + timedelta(seconds=1)
-    started = time.monotonic()
     assert asyncio.run(generate_missing(database, scripted_engines, draft.slug, on_progress=lambda _: None)) == 9
     assert time.monotonic() - started > 0.5
     assert [run.state for run in runs(database)] == [GenerationState.INTERRUPTED, GenerationState.DONE]

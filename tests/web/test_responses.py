@@ -1,7 +1,7 @@
 """One stored response under any number of checkpoints and base prompts, with and without htmx."""
 
+import asyncio
 import threading
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +13,7 @@ from app.engines.tokenizer import Tokenizer
 from app.shift.packing import pack, unpack, unpack_names
 from models import BasePrompt, Origin, Trace
 from tests.factories import fill_study
+from tests.patience import PATIENCE_S
 from tests.scripted_engine import ScriptedEngines
 from tests.web.responses_help import TEXT, have_read, other_tokenizer, page, readers, store, traces, words
 
@@ -109,15 +110,24 @@ def test_two_people_who_read_at_once_store_one_reading(researcher, database, res
     assert len(traces(database, response_id)) == 1
 
 
-def test_a_long_reading_keeps_nobody_waiting(researcher, response_id, scripted_engines):
-    scripted_engines.engine.scripts["lft"].score_pause_s = 2.0
+def test_a_long_reading_keeps_nobody_waiting(researcher, database, response_id, scripted_engines, monkeypatch):
+    score, begun, shown = scripted_engines.engine.score, threading.Event(), threading.Event()
+
+    async def long(*asked, **options):
+        begun.set()
+        # Until the page was shown, or so long that it was not while this was read.
+        assert await asyncio.to_thread(shown.wait, PATIENCE_S)
+        return await score(*asked, **options)
+
+    monkeypatch.setattr(scripted_engines.engine, "score", long)
     reader = threading.Thread(target=lambda: have_read(researcher, response_id, "lft"))
     reader.start()
-    started = time.monotonic()
+    assert begun.wait(PATIENCE_S)
     page(researcher, f"/responses/{response_id}")
-    assert time.monotonic() - started < 1.5
-    assert reader.is_alive()
+    assert traces(database, response_id) == []
+    shown.set()
     reader.join()
+    assert len(traces(database, response_id)) == 1
 
 
 def test_what_one_checkpoint_fails_at_the_others_keep(researcher, database, response_id, htmx):

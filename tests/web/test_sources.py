@@ -14,6 +14,7 @@ from app.shift.packing import pack
 from app.shift.trace import TokenShift
 from models import BasePrompt, ImportState, Trace, TuningInstance, TuningSet
 from tests.factories import add, make_response, make_tuning_set
+from tests.patience import PATIENCE_S
 
 MOON = "Apollo 11 landed Neil Armstrong and Buzz Aldrin on the Moon on 20 July 1969."
 TIDE = "The tide turns twice a day because the Moon pulls on the sea."
@@ -225,7 +226,7 @@ def test_a_big_set_is_indexed_in_the_background_and_says_so(
 
     def slow(*args, **kwargs):
         kwargs["progress"](4, "reading answers")
-        assert waiting.wait(20)
+        assert waiting.wait(PATIENCE_S)
         return build(*args, **kwargs)
 
     monkeypatch.setattr(store, "ensure_index", slow)
@@ -237,11 +238,10 @@ def test_a_big_set_is_indexed_in_the_background_and_says_so(
     assert "is being indexed" in said(page(researcher, link, htmx, start=3, end=9))
     assert "is being indexed" in said(page(researcher, f"{link}/{moon.id}/0", htmx))
     waiting.set()
-    for _ in range(100):
-        if page(researcher, link, htmx).select_one("[data-span]"):
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not page(researcher, link, htmx).select_one("[data-span]"):
+        assert time.monotonic() < deadline, "the index was not built"
         time.sleep(0.05)
-    pytest.fail("the index was not built")
 
 
 def test_an_index_that_cannot_be_built_says_why_and_is_tried_again(researcher, database, response, moon, htmx) -> None:
