@@ -6,13 +6,14 @@ Run as a script with a data folder, a port, a number of workers and a folder for
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +74,21 @@ def several(data_dir: Path, *, workers: int, slow: bool = False, **settings: str
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # Gone before the file was opened, or between that and reading it.
         return False
 
 
 def free_port() -> int:
-    """Find a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+    """Find a port nobody listens on, and that no connection is given by chance before somebody does.
+
+    The ports from which systems draw for whoever asks for any begin at 32768, or higher.
+    """
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(20_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no free port was found")
 
 
 def wait_until_up(server: Several) -> None:

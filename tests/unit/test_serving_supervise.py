@@ -16,9 +16,10 @@ import pytest
 from app.errors import ConfigurationError, EngineTimeoutError, EngineUnavailableError
 from app.serving import backoff, launch, server, supervise, watch
 from app.serving.plan import ServerPlan
-from app.serving.serve import free_ports
 from app.serving.server import Server
 from app.settings import ROOT
+from tests.patience import PATIENCE_S
+from tests.several import free_port
 
 STAND_IN = """
 import json, os, signal, subprocess, sys
@@ -61,7 +62,7 @@ def planned(tmp_path):
     script.write_text(STAND_IN)
 
     def make(behaviour="works", *more):
-        port = next(free_ports())
+        port = free_port()
         command = (sys.executable, str(script), str(port), behaviour, *more)
         return ServerPlan(served=("base", "lft"), port=port, command=command, environment=(("GREETING", "a=b c"),))
 
@@ -76,7 +77,7 @@ def gone(pid):
     return True
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -214,8 +215,22 @@ def test_a_server_that_ends_early_is_explained_by_its_log(planned, tmp_path):
     assert "ValueError: no such model" in caught.value.remedy
 
 
+class Late:
+    """A clock that stands until a log tells of a child, and then shows a second more each time it is looked at."""
+
+    sleep = staticmethod(time.sleep)
+
+    def __init__(self, log):
+        self.log, self.now = log, 0.0
+
+    def monotonic(self):
+        self.now += self.log.exists() and "child" in self.log.read_text()
+        return self.now
+
+
 def test_a_server_that_never_answers_is_given_up(planned, tmp_path, monkeypatch):
     monkeypatch.setattr(supervise, "READY_TIMEOUT_S", 4.0)
+    monkeypatch.setattr(supervise, "time", Late(tmp_path / "vllm-base.log"))
     plan = planned("never")
     with pytest.raises(EngineTimeoutError, match="not ready after 4 s"), supervise.running([plan], logs=tmp_path):
         pass
@@ -228,7 +243,8 @@ def test_a_server_that_ignores_a_polite_request_is_ended(planned, tmp_path):
     supervise.wait_until_ready(server, api_key=None, step=lambda message: None)
     pid = server.pid
     supervise.stop([server], grace_s=0.3)
-    assert gone(pid)
+    # Killed, it dies when the machine comes to it.
+    wait_for(lambda: gone(pid))
 
 
 STARTER = """
@@ -255,4 +271,4 @@ def test_servers_end_with_a_starter_that_is_killed(planned, tmp_path, behaviour)
         assert not gone(pid)
         starter.kill()
         starter.wait()
-        wait_for(lambda: gone(pid) and gone(child), seconds=40)
+        wait_for(lambda: gone(pid) and gone(child))
