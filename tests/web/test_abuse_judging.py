@@ -122,9 +122,10 @@ def test_no_bit_of_a_token_tells_which_model_stands_left(database, alice):
     assert len(rows) == 300
     left = np.array([name == "lft" for _, name in rows])
     bits = np.array([[int(bit) for bit in f"{int(token, 16):064b}"] for token, _ in rows])
-    # 64 looks at a fair coin: beyond five standard errors once in thirty thousand runs of this test.
+    # 64 looks at a fair coin: beyond 6.5 standard errors once in two hundred million runs of this test. A bit that
+    # tells the side is 17 of them away.
     deviation = (bits[left].mean(axis=0) - bits[~left].mean(axis=0)) / np.sqrt(0.25 / left.sum() + 0.25 / (~left).sum())
-    assert np.abs(deviation).max() < 5
+    assert np.abs(deviation).max() < 6.5
     assert 100 < left.sum() < 200
 
 
