@@ -24,6 +24,8 @@ SOURCES = sorted([*(ROOT / "app").rglob("*.py"), *(ROOT / "models").rglob("*.py"
 TEMPLATES = sorted(path.relative_to(ROOT / "templates").as_posix() for path in (ROOT / "templates").rglob("*.html"))
 STYLES_AND_SCRIPTS = sorted([*(ROOT / "static").glob("*.css"), *(ROOT / "static" / "js").glob("*.js")])
 FILE_LINES, FUNCTION_LINES, SCRIPT_LINES = 400, 50, 150
+# What ids, hashes, clocks, ports and folders of a run are written with. Eight in a row are met once in years.
+DRAWN, LONG_ENOUGH = set("0123456789abcdefABCDEF:-. "), 8
 
 
 def name(path: Path) -> str:
@@ -139,6 +141,19 @@ sys.meta_path.insert(0, Refused())
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def looked_for_in_vain(path: Path) -> list[str]:
+    """The strings that a test file says are not in something."""
+    compared = [one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Compare)]
+    absent = [one.left for one in compared if isinstance(one.ops[0], ast.NotIn) and isinstance(one.left, ast.Constant)]
+    return [one.value for one in absent if isinstance(one.value, str)]
+
+
+def test_no_test_says_that_digits_are_absent_which_a_clock_or_an_id_shows_some_day():
+    for path in (ROOT / "tests").rglob("*.py"):
+        by_luck = [text for text in looked_for_in_vain(path) if 0 < len(text) < LONG_ENOUGH and set(text) <= DRAWN]
+        assert by_luck == [], f"{name(path)}: look for something that no id, clock or port contains"
 
 
 def test_the_version_is_stated_once():

@@ -54,14 +54,14 @@ def test_an_error_of_the_database_does_not_tell_what_was_to_be_stored(form, caps
         with database.connect() as connection:
             connection.execute(text("INSERT INTO nothing VALUES (:value)"), {"value": "a private answer"})
     except SQLAlchemyError:
-        structlog.get_logger("t").exception("not stored", path="/invite/abcdef")
+        structlog.get_logger("t").exception("not stored", path="/invite/wombat-token")
     database.dispose()
     logged = capsys.readouterr().err
     assert "INSERT INTO nothing" in logged
     assert "a private answer" not in logged.replace('{"value": "a private answer"}', "").replace(
         '{\\"value\\": \\"a private answer\\"}', ""
     )
-    assert "abcdef" not in logged
+    assert "wombat" not in logged
 
 
 def test_libraries_write_json_too_and_every_line_names_its_process(capsys, root_handlers):

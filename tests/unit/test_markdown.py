@@ -23,14 +23,14 @@ def test_guidelines_are_formatted():
         "![x](https://elsewhere.example/pixel.png)",
         "<div hx-get='/x' hx-trigger='load'>",
         "[x](https://a.example 'onclick=alert(1)')",
-        "{{ 7 * 7 }}",
+        "{{ 7919 * 7331 }}",
     ],
 )
 def test_nothing_in_it_runs_or_loads(hostile):
     page = BeautifulSoup(markdown(hostile), "html.parser")
     assert not page.select("script, img, div, iframe, object, [onerror], [onclick], [hx-get]")
     assert all(link["href"].startswith("https://") for link in page.select("a"))
-    assert "49" not in page.text
+    assert "58054189" not in page.text
 
 
 def test_links_tell_nobody_where_they_were_clicked():

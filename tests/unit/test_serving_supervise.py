@@ -92,13 +92,13 @@ def test_servers_are_ready_inside_and_gone_after_with_their_children(planned, tm
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4")
     steps = []
     with supervise.running(
-        [planned()], logs=tmp_path / "logs", api_key="k1", progress=lambda *step: steps.append(step)
+        [planned()], logs=tmp_path / "logs", api_key="wombat-key", progress=lambda *step: steps.append(step)
     ) as (server,):
         pid, child = server.pid, child_of(server.log)
         assert not gone(child)
         # The environment is the plan's; a variable that would override a flag is taken out.
         assert server.log.read_text().splitlines()[-1].endswith("a=b c None")
-        assert b"k1" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"wombat-key" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     assert [step[:2] for step in steps] == [(n, 4) for n in (1, 2, 3, 4)]
     assert [step[2] for step in steps[1:]] == ["base is loaded", "base answers", "lft answers"]
     wait_for(lambda: gone(pid) and gone(child))
