@@ -14,6 +14,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL, make_url
 
+from app.database.tools import as_libpq
+
 START_S = 60
 _INITDB = (
     "--username=tuneshift",
@@ -111,7 +113,7 @@ def execute(url: str, statements: str) -> None:
 
 def libpq(url: URL) -> str:
     """Write a SQLAlchemy URL as the server's own client library reads it."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return as_libpq(url)
 
 
 def _version(binaries: Path) -> int:

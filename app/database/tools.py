@@ -49,13 +49,19 @@ def address_of(url: URL) -> Iterator[str]:
         "postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=url.query
     )
     if url.password is None:
-        yield address.render_as_string()
+        yield as_libpq(address)
         return
     secret = str(url.password).replace("\\", "\\\\").replace(":", "\\:")
     with tempfile.NamedTemporaryFile("w", prefix="tuneshift-", suffix=".pgpass") as file:
         file.write(f"*:*:*:*:{secret}\n")
         file.flush()
-        yield address.update_query_dict({"passfile": file.name}).render_as_string()
+        yield as_libpq(address.update_query_dict({"passfile": file.name}))
+
+
+def as_libpq(address: URL) -> str:
+    """Write an address as PostgreSQL's own library reads it, to which a plus sign is one and not a space."""
+    place, mark, query = address.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    return f"{place}{mark}{query.replace('+', '%20')}"
 
 
 def _major(path: Path) -> int:

@@ -1,7 +1,13 @@
 """Which addresses of databases are understood, before anybody connects."""
 
-import pytest
+import tempfile
+from pathlib import Path
 
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import URL
+
+from app.database.tools import address_of
 from app.db import connect
 from app.errors import ConfigurationError
 
@@ -27,3 +33,15 @@ def test_a_missing_driver_is_said(monkeypatch):
     monkeypatch.setattr("app.db.create_engine", missing)
     with pytest.raises(ConfigurationError, match=r"pip install 'tuneshift\[postgres\]'"):
         connect("postgresql://db.example/tuneshift")
+
+
+def test_the_programs_of_postgresql_read_folders_with_spaces_and_plus_signs(tmp_path, monkeypatch):
+    temporary, socket = tmp_path / "an odd+folder", "/run/another odd+folder"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    url = URL.create("postgresql+psycopg", "a+da", "se: +cret", database="kettles", query={"host": socket})
+    with address_of(url) as address:
+        read = conninfo_to_dict(address)
+        assert Path(read["passfile"]).parent == temporary
+        assert Path(read["passfile"]).read_text() == "*:*:*:*:se\\: +cret\n"
+    assert (read["host"], read["user"], read["dbname"], "password" in read) == (socket, "a+da", "kettles", False)
