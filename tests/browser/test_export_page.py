@@ -5,6 +5,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.rest import in_theme
 from tests.web.bundle_help import fill
 
 
@@ -23,8 +24,7 @@ def test_an_export_is_built_and_downloaded(page_for, alice, filled, axe, picture
     link = page.get_by_role("link", name="Download the export as of")
     expect(link).to_be_visible(timeout=60_000)
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_timeout(250)
+        in_theme(page, theme)
         axe(page)
         picture(page, f"export-{theme}")
     with page.expect_download() as download:

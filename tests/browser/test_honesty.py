@@ -85,8 +85,8 @@ def test_case_46_a_page_that_complains_fails_its_test(chromium, server, complain
     pages = page_fixture._get_wrapped_function()(chromium, server)
     page = next(pages)()
     page.goto("/login")
-    page.evaluate(complaint)
-    page.wait_for_timeout(50)
+    with page.expect_event("pageerror" if "throw" in complaint else "console"):
+        page.evaluate(complaint)
     with pytest.raises(
         AssertionError, match=re.escape(re.search(r"broken|odd|throw", complaint)[0].replace("throw", "exception"))
     ):

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from app.db import writing
 from app.studies.questions import Questions
+from tests.browser.rest import in_theme
 from tests.simulation.study import build_study
 
 
@@ -27,8 +28,7 @@ def test_a_file_is_checked_refused_and_read_in_any_light(page_for, server, alice
     wrong = tmp_path / "wrong.json"
     wrong.write_text(json.dumps([annotation(3)]))
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_timeout(250)
+        in_theme(page, theme)
         axe(page)
         page.get_by_label("File", exact=True).set_input_files(wrong)
         page.get_by_role("button", name="Check the file").click()

@@ -14,6 +14,7 @@ from app.db import reading, writing
 from app.studies.rules import DEFAULT_GUIDELINES
 from models import Revision, RevisionKind, Span, Study, StudyState, User
 from tests.browser.judging_help import SAVED, drag, press, revisions, start
+from tests.browser.rest import comes_to, comes_true
 from tests.factories import PASSWORD, fill_study, make_member, make_study
 
 TEXT = (
@@ -112,7 +113,7 @@ def test_a_drag_marks_whole_words_beyond_an_emoji_and_alt_marks_exactly(judging,
     page.get_by_role("button", name="Mark it").click()
     expect(page.locator("#save-state")).to_have_text(re.compile("rev [12]"))
     expect(page.locator(".answer[data-side=right] mark")).to_have_text(["gives off", "ast"])
-    page.wait_for_function("document.querySelector('#save-state').textContent.startsWith('saved')")
+    comes_true(page, "document.querySelector('#save-state').textContent.startsWith('saved')")
     with reading(database) as session:
         newest = session.exec(select(Revision).order_by(Revision.number.desc())).first()
         spans = session.exec(select(Span).where(Span.revision_id == newest.id).order_by(Span.position)).all()
@@ -141,9 +142,7 @@ def test_a_failed_save_keeps_the_work_and_blocks_leaving(judging, server, databa
     page.wait_for_timeout(300)
     assert page.url == here
     page.evaluate("location.reload()")
-    page.wait_for_timeout(300)
-    assert asked
-    assert set(asked) == {"beforeunload"}
+    comes_to(page, lambda: set(asked), {"beforeunload"})
     assert revisions(database, RevisionKind.DRAFT) == []
     page.unroute("**/draft")
     page.get_by_role("button", name="Try again now").click()

@@ -7,6 +7,7 @@ from app.db import writing
 from app.studies.rules import DEFAULT_GUIDELINES
 from models import Membership, Study
 from tests.browser.judging_help import SAVED, press, revisions, start
+from tests.browser.rest import comes_to, comes_true
 from tests.factories import fill_study
 
 LONG_PROMPT = " ".join(["Write about bread and rivers, and how both came here."] * 200)
@@ -39,9 +40,8 @@ def test_a_prompt_of_two_thousand_words_leaves_room_for_the_responses(item, pict
     prompt = page.locator(".prompt-text")
     prompt.focus()
     press(page, "End")
-    page.wait_for_function(
-        "(one) => one.scrollTop + one.clientHeight > one.scrollHeight - 2", arg=prompt.element_handle()
-    )
+    at_its_end = "(one) => one.scrollTop + one.clientHeight > one.scrollHeight - 2"
+    comes_to(page, lambda: prompt.evaluate(at_its_end), wanted=True)
     picture(page, f"judge-long-{width}x{height}")
 
 
@@ -77,15 +77,13 @@ def test_what_has_the_focus_is_never_covered(item, width, height):
     press(page, "Enter")
     names = set()
     for _ in range(11):
-        page.wait_for_timeout(60)
-        assert not page.evaluate(covered), page.evaluate("document.activeElement.name")
+        comes_true(page, f"!({covered})()")
         names.add(page.evaluate("document.activeElement.name"))
         press(page, "j")
     assert len(names) == 11
     for _ in range(10):
         press(page, "k")
-        page.wait_for_timeout(60)
-        assert not page.evaluate(covered), page.evaluate("document.activeElement.name")
+        comes_true(page, f"!({covered})()")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (400, 640), (640, 400)])

@@ -10,6 +10,7 @@ from app.db import reading, writing
 from app.studies.questions import Questions, write_questions
 from models import Revision, Span, Study
 from tests.browser.judging_help import SAVED, drag, press, select_text, start
+from tests.browser.rest import comes_to
 from tests.factories import fill_study
 
 TEXT = "{arm}. Bread **rises** because yeast eats sugar 🍞 and gives off gas.\n\nPasteur showed this in 1857."
@@ -80,12 +81,11 @@ def test_marks_may_overlap_and_cross_what_markdown_hides(judging, database, pict
     expect(page.locator(".spans[data-spans=left] li")).to_have_count(2)
     expect(page.locator(".span-overlap").first).to_be_visible()
     expect(page.locator("#save-state")).to_have_text(SAVED)
-    page.wait_for_timeout(1_000)
-    stored = [(span.quote, span.type, span.severity.value, span.note) for span in spans(database)]
-    assert stored == [
+    wanted = [
         ("Bread **rises** because", "wrong_fact", "minor", ""),
         ("rises** because yeast eats sugar 🍞 and", "invented", "major", "says who?"),
     ]
+    comes_to(page, lambda: [(one.quote, one.type, one.severity.value, one.note) for one in spans(database)], wanted)
     picture(page, "judging-overlap")
 
 

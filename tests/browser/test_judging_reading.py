@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from app.db import writing
 from tests.browser.judging_help import SAVED, press, revisions, start
+from tests.browser.rest import comes_true
 from tests.factories import fill_study
 
 LONG = "{arm}. " + "Knead, wait, bake and taste it again.\n\n" * 60
@@ -93,12 +94,11 @@ def test_responses_scroll_alone_or_together(judging):
     assert page.evaluate(top, "right") == 0
     press(page, "l")
     expect(page.get_by_role("button", name="Scroll together")).to_have_attribute("aria-pressed", "true")
-    page.wait_for_function("document.querySelector('.answer[data-side=right]').scrollTop > 100")
+    comes_true(page, "document.querySelector('.answer[data-side=right]').scrollTop > 100")
     page.wait_for_timeout(200)
     scroll(page, "right", 1)
-    page.wait_for_function(
-        "(([a, b]) => a.scrollTop > b.scrollTop - 3 && b.scrollTop > 300)([...document.querySelectorAll('.answer')])"
-    )
+    both = "[...document.querySelectorAll('.answer')]"
+    comes_true(page, f"(([a, b]) => a.scrollTop > b.scrollTop - 3 && b.scrollTop > 300)({both})")
 
 
 def test_full_length_makes_both_equally_high_and_the_bar_stays_in_reach(judging):

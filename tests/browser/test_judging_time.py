@@ -155,8 +155,8 @@ def test_the_item_stays_reserved_while_it_is_used_and_only_then(clocked, setting
     clocked.on("request", lambda request: beats.append(request.url) if "heartbeat" in request.url else None)
     third = timedelta(minutes=settings.lease_minutes) / 3 / timedelta(milliseconds=1)
     press(clocked, "Shift")
-    clocked.clock.run_for(third + 1_000)
-    clocked.wait_for_timeout(200)
+    with clocked.expect_request(lambda request: "heartbeat" in request.url):
+        clocked.clock.run_for(third + 1_000)
     assert len(beats) == 1
     clocked.clock.run_for(third * 2)
     clocked.wait_for_timeout(200)

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 from app.db import reading, writing
 from models import User
 from tests.browser.judging_help import SAVED, press, revisions, start
+from tests.browser.rest import comes_to
 from tests.factories import fill_study
 
 
@@ -20,6 +21,11 @@ def rate(page, digits="44444" + "22222"):
     press(page, "Enter")
     for digit in digits:
         press(page, digit, "ArrowDown")
+
+
+def last_draft(database):
+    """The ratings of the newest draft, or None where there is none."""
+    return next((one.ratings for one in reversed(revisions(database, kind="draft"))), None)
 
 
 def test_undo_takes_back_every_kind_of_change_in_turn(judging, database):
@@ -46,8 +52,7 @@ def test_undo_takes_back_every_kind_of_change_in_turn(judging, database):
     press(page, "Control+z")
     expect(page.locator("[name=left_helpfulness]:checked")).to_have_count(0)
     expect(page.locator("#save-state")).to_have_text(SAVED)
-    page.wait_for_timeout(1_000)
-    assert revisions(database, kind="draft")[-1].ratings == {"left": {}, "right": {}}
+    comes_to(page, lambda: last_draft(database), {"left": {}, "right": {}})
 
 
 def test_undo_leads_back_to_the_item_before_and_its_answer(judging, database):
@@ -112,7 +117,7 @@ def test_redo_brings_back_what_was_undone_until_something_new_is_said(judging, d
     expect(page.locator("[name=left_helpfulness][value='4']")).to_be_checked()
     # What was undone is still there after the page was loaded again.
     expect(page.locator("#save-state")).to_have_text(SAVED)
-    page.wait_for_timeout(1_000)
+    comes_to(page, lambda: last_draft(database), {"left": {"helpfulness": 4}, "right": {}})
     page.reload()
     expect(page.locator(".judging[data-js]")).to_be_visible()
     press(page, "Control+y")
@@ -127,9 +132,7 @@ def test_redo_brings_back_what_was_undone_until_something_new_is_said(judging, d
     expect(page.locator(".answer mark")).to_have_count(0)
     expect(page.locator("[name=right_depth][value='5']")).to_be_checked()
     expect(page.locator("#save-state")).to_have_text(SAVED)
-    page.wait_for_timeout(1_000)
-    draft = revisions(database, kind="draft")[-1]
-    assert draft.ratings == {"left": {"helpfulness": 2}, "right": {"depth": 5}}
+    comes_to(page, lambda: last_draft(database), {"left": {"helpfulness": 2}, "right": {"depth": 5}})
 
 
 def test_in_a_field_undo_and_redo_are_those_of_the_text_and_redo_may_have_a_key_of_its_own(judging):

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from app.db import writing
 from models import ExitAnswer, Preference, Study
 from models.base import now
+from tests.browser.rest import comes_true, in_theme
 from tests.factories import add, fill_study
 from tests.web.monitor_help import SKIPPED, gold, items_of, judge, minutes_ago, person, shown
 
@@ -62,15 +63,12 @@ def busy(database, study, bob):
 def every_look(page, axe, picture, name):
     """Check and keep a page in light and dark, on a phone, and wide."""
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        # Buttons fade into the other theme's colours.
-        page.wait_for_timeout(250)
+        in_theme(page, theme)
         axe(page)
         picture(page, f"{name}-{theme}")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 400, "height": 800})
-    page.wait_for_timeout(250)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    comes_true(page, "document.documentElement.scrollWidth <= 400")
     picture(page, f"{name}-400")
     page.set_viewport_size({"width": 1920, "height": 1000})
     picture(page, f"{name}-wide")
@@ -88,8 +86,7 @@ def test_the_monitor_is_read_by_keyboard_and_updates_in_place(page_for, axe, pic
     matrix = page.locator("#matrix")
     matrix.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(400)
-    assert matrix.evaluate("box => box.scrollLeft") > 0
+    comes_true(page, "document.querySelector('#matrix').scrollLeft > 0")
     left = matrix.evaluate(
         "box => box.querySelector('tbody th').getBoundingClientRect().left - box.getBoundingClientRect().left"
     )

@@ -11,6 +11,7 @@ from app.db import writing
 from models import ComprehensionAttempt, Membership, MemberState, Preference, Role, Study
 from models.base import now
 from tests.browser.judging_help import press, start
+from tests.browser.rest import at_rest, comes_true, in_theme
 from tests.factories import add, fill_study
 from tests.web.monitor_help import items_of, judge, minutes_ago, person, shown
 
@@ -54,15 +55,13 @@ def busy(database, study, bob, alice):
 def every_look(page, axe, picture, name):
     """Check and keep a page in light and dark, on a phone, and wide."""
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        # Buttons fade into the other theme's colours.
-        page.wait_for_timeout(400)
+        in_theme(page, theme)
         axe(page)
         picture(page, f"{name}-{theme}")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 400, "height": 800})
-    page.wait_for_timeout(400)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    comes_true(page, "document.documentElement.scrollWidth <= 400")
+    at_rest(page)
     axe(page)
     picture(page, f"{name}-400")
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -6,6 +6,7 @@ from app.db import writing
 from models import Exclusion, Study, StudyState
 from models.base import now
 from tests.browser.conftest import ARTIFACTS
+from tests.browser.rest import in_theme
 from tests.web.results_help import simulated
 
 
@@ -22,8 +23,7 @@ def test_every_look_of_the_results(page_for, server, alice, judged, axe, picture
     page = page_for(alice)
     page.goto(f"{server.url}/studies/{judged.id}/results")
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_timeout(250)
+        in_theme(page, theme)
         picture(page, f"results-{theme}")
         axe(page)
     page.emulate_media(color_scheme="light")

@@ -151,9 +151,13 @@ def test_progress_survives_a_reload_and_ends_in_the_set(page_for, axe, alice, ap
 def test_without_javascript_everything_is_there(page_for, alice, file):
     page = page_for(alice, java_script_enabled=False)
     send(page, file)
-    page.wait_for_timeout(1_000)
-    page.reload()
-    expect(page.get_by_role("heading", name="Instances", exact=True)).to_be_visible()
+    ready = page.get_by_role("heading", name="Instances", exact=True)
+    for _ in range(150):
+        if ready.count():
+            break
+        page.wait_for_timeout(200)
+        page.reload()
+    expect(ready).to_be_visible()
     page.get_by_label("Search instructions and answers").fill("12")
     page.get_by_role("button", name="Search").click()
     page.locator(".set-item").first.click()

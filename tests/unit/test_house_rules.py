@@ -156,6 +156,12 @@ def test_no_test_says_that_digits_are_absent_which_a_clock_or_an_id_shows_some_d
         assert by_luck == [], f"{name(path)}: look for something that no id, clock or port contains"
 
 
+def test_no_test_waits_in_a_way_that_the_pages_own_policy_forbids():
+    files = (ROOT / "tests" / "browser").glob("*.py")
+    waiting = [name(path) for path in files if ".wait_for_function(" in path.read_text()]
+    assert waiting == [], "use comes_true of tests/browser/rest.py"
+
+
 def test_the_version_is_stated_once():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] in (ROOT / "CHANGELOG.md").read_text()
