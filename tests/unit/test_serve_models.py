@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import stat
@@ -127,7 +128,7 @@ def test_printing_needs_no_vllm_and_writes_nothing(folder, capsys):
 def test_writing_leaves_a_script_and_the_registry_that_goes_with_it(folder, vllm, capsys):
     serve_models("--write", "models.sh", "--folder", "out", "--replicas", "base=2")
     text = (folder / "models.sh").read_text()
-    assert text.count(f"{vllm} -m ") == text.count("--model ") == 3
+    assert text.count(f"{shlex.quote(str(vllm))} -m ") == text.count("--model ") == 3
     engines = {
         e["name"]: e["engine"]
         for e in tomllib.loads((folder / "out" / "checkpoints.vllm.toml").read_text())["checkpoint"]
