@@ -5,6 +5,7 @@ from sqlmodel import select
 
 from app.db import writing
 from models import Item, Study
+from tests.browser.rest import comes_to
 from tests.factories import fill_study
 from tests.web.results_help import simulated
 
@@ -38,7 +39,7 @@ def test_a_phone_shows_every_link_and_the_edge_of_what_scrolls(page_for, alice, 
     assert members.evaluate("one => one.scrollWidth > one.clientWidth")
     assert members.evaluate(EDGES) == [0, 12]
     members.evaluate("one => { one.scrollLeft = one.scrollWidth }")
-    page.wait_for_function(f"one => ({EDGES})(one).join() === '12,0'", arg=members.element_handle())
+    comes_to(page, lambda: members.evaluate(EDGES), [12, 0])
     # Whoever only judges has one link, which needs no line of its own.
     judging = page_for(bob, width=400, height=800)
     judging.goto("/judge")
