@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import RegistryOption, StudyArgument, console, output_file
+from app.cli.common import RegistryOption, StudyArgument, console
+from app.cli.files import output_file
 from app.cli.opened_database import opened_database
 from app.db import reading
 from app.demo.progress import Report, bars

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from app.cli.common import StudyArgument, output_file
+from app.cli.common import StudyArgument
+from app.cli.files import output_file, whole_target
 from app.cli.opened_database import opened_database
 from app.db import snapshot
 from app.demo.progress import Report, bars
@@ -60,13 +61,6 @@ def _file(table: str, form: str) -> str:
     return name
 
 
-def _folder_of(out: str) -> Path:
-    path = Path(out)
-    if not path.parent.is_dir():
-        raise InvalidInputError(f"The folder {path.parent} does not exist.", remedy="Create it or name another.")
-    return path
-
-
 def _write_zip(session: Session, study: Study, out: str, *, external_ids: bool) -> None:
     from app.results.bundle import write_bundle  # noqa: PLC0415  a table alone needs none of the statistics
 
@@ -80,7 +74,7 @@ def _write_zip(session: Session, study: Study, out: str, *, external_ids: bool) 
                 steps.append(progress.step("Export", total))
             steps[0](done, what)
 
-        write_bundle(session, study, _folder_of(out), external_ids=external_ids, on_progress=show)
+        write_bundle(session, study, whole_target(out), external_ids=external_ids, on_progress=show)
 
 
 def _write_parquet(session: Session, study: Study, file: str, out: str, *, external_ids: bool) -> None:
@@ -88,7 +82,7 @@ def _write_parquet(session: Session, study: Study, file: str, out: str, *, exter
 
     table = FILES[file]
     if out != "-":
-        path = _folder_of(out)
+        path = whole_target(out)
         partial = path.with_name(f"{path.name}.partial")
         try:
             write_parquet(session, study, table, partial, external_ids=external_ids)

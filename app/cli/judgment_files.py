@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import notes, output_file, read_bytes
+from app.cli.common import notes
+from app.cli.files import output_file, read_bytes
 from app.errors import InvalidInputError
 from app.results.outside import comparison_lines, of_models, read_outside
 from app.studies.records import BadFileError, decoded

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import StudyArgument, notes, read_bytes
+from app.cli.common import StudyArgument, notes
+from app.cli.files import read_bytes
 from app.cli.opened_database import opened_database
 from app.db import writing
 from app.leaks.scanning import scan_study

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import output_file
+from app.cli.files import name_of, output_file, readable
 from app.demo.progress import Report, bars
 from app.errors import InvalidInputError
 from app.provenance.index import Index, Instance, ensure_index
-from app.provenance.lines import parse_trace_line
+from app.provenance.lines import FORM, TraceLine, parse_trace_line
 from app.provenance.record import trace_record
 from app.provenance.trace import trace as trace_response
 from app.settings import Settings
@@ -27,7 +27,10 @@ def trace(
         Path, typer.Option(metavar="FILE", help="Alpaca, ShareGPT, messages or Dolly; JSON, JSONL or Parquet.")
     ],
     source: Annotated[
-        Path, typer.Option("--input", metavar="FILE", help="JSON lines: id and response, with or without tokens.")
+        Path,
+        typer.Option(
+            "--input", metavar="FILE", help="JSON lines: id and response, with or without tokens; - is standard input."
+        ),
     ],
     output: Annotated[
         str, typer.Option("--output", metavar="FILE", help="Where the JSON lines go; - is standard output.")
@@ -35,14 +38,24 @@ def trace(
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many nearest instances to keep.")] = 10,
 ) -> None:
     """Find verbatim spans and nearest instances of each response in a tuning set, and what it borrowed."""
-    lines = [parse_trace_line(record.value, record.where) for record in iter_records(source, str(source))]
-    index = _index(tuning_set)
-    with bars() as progress, output_file(output) as file:
-        report = progress.step("Trace responses", len(lines))
-        for done, line in enumerate(lines, start=1):
-            record = trace_record(line.id, trace_response(index, line.response, line.tokens, k=k))
-            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-            report(done, "")
+    with output_file(output) as file:
+        lines = _lines(source)
+        index = _index(tuning_set)
+        with bars() as progress:
+            report = progress.step("Trace responses", len(lines))
+            for done, line in enumerate(lines, start=1):
+                record = trace_record(line.id, trace_response(index, line.response, line.tokens, k=k))
+                file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                report(done, "")
+
+
+def _lines(source: Path) -> list[TraceLine]:
+    name = name_of(source)
+    with readable(source) as file:
+        lines = [parse_trace_line(record.value, record.where) for record in iter_records(file, name)]
+    if not lines:
+        raise InvalidInputError(f"{name} is empty.", remedy=FORM)
+    return lines
 
 
 def _index(path: Path) -> Index:

@@ -32,6 +32,7 @@ def parse_trace_line(value: Any, where: str) -> TraceLine:
     record_id = value.get("id")
     if not isinstance(record_id, str | int) or isinstance(record_id, bool):
         raise _refused(where, "id is missing, or neither text nor a whole number")
+    _whole_text(str(record_id), "id", where)
     response = _text(value, "response", where)
     if value.get("prompt") is not None:
         _text(value, "prompt", where)
@@ -47,6 +48,10 @@ def _text(record: dict[str, Any], field: str, where: str) -> str:
     value = record.get(field)
     if not isinstance(value, str):
         raise _refused(where, f"{field} {'is missing' if field not in record else 'is not text'}")
+    return _whole_text(value, field, where)
+
+
+def _whole_text(value: str, field: str, where: str) -> str:
     if found := _SURROGATE.search(value):
         raise _refused(where, f"{field} has half of a surrogate pair at character {found.start() + 1}")
     return value
