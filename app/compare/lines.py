@@ -5,6 +5,7 @@ Lines to score: `{"id", "prompt"}` (answered greedily first), `{"id", "prompt", 
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.shift.summary import summarise_ranks
 
 SCORE_FORMS = 'Use {"id", "prompt"}, {"id", "prompt", "response"} or {"id", "prompt_ids", "response_ids"}.'
 CLASSIFY_FORM = 'Use {"id", "ranks": [1, 3, ...]}, ranks counted from 1.'
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,32 @@ def _objects(lines: Iterable[str], *, source: str | Path, remedy: str) -> Iterat
         if not line.strip():
             continue
         where = f"{source}, line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InvalidInputError(
-                f"{where}: not JSON ({error.msg} at column {error.colno}).", remedy=remedy
-            ) from error
+        record = _parsed(line, where, remedy)
         if not isinstance(record, dict):
             raise InvalidInputError(f"{where}: it holds no JSON object.", remedy=remedy)
         if not isinstance(record.get("id"), str | int) or isinstance(record.get("id"), bool):
             raise InvalidInputError(f"{where}: id is missing, or neither text nor a whole number.", remedy=remedy)
+        if half := _half(str(record["id"])):
+            raise InvalidInputError(f"{where}: id {half}.", remedy=remedy)
         yield number, record
+
+
+def _parsed(line: str, where: str, remedy: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        problem = f"not JSON ({error.msg} at column {error.colno})"
+    except RecursionError:
+        problem = "nested too deeply"
+    except ValueError:
+        problem = "it holds a number with too many digits"
+    raise InvalidInputError(f"{where}: {problem}.", remedy=remedy)
+
+
+def _half(text: str) -> str:
+    """Say where half of a surrogate pair stands, which no file can hold and no model can read; nothing if nowhere."""
+    found = _SURROGATE.search(text)
+    return f"has half of a surrogate pair at character {found.start() + 1}" if found else ""
 
 
 def _text(record: dict[str, Any], field: str, where: str) -> str:
@@ -81,6 +98,8 @@ def _text(record: dict[str, Any], field: str, where: str) -> str:
     if not isinstance(value, str) or not value:
         said = "is missing" if field not in record else "is empty" if value == "" else "is not text"
         raise InvalidInputError(f"{where}: {field} {said}.", remedy=SCORE_FORMS)
+    if half := _half(value):
+        raise InvalidInputError(f"{where}: {field} {half}.", remedy="Remove that character.")
     return value
 
 

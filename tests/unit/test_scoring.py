@@ -8,7 +8,7 @@ import pytest
 
 from app.compare.lines import classify_lines
 from app.compare.scoring import score_lines
-from app.errors import InvalidInputError
+from app.errors import AppError, EngineUnavailableError, InvalidInputError
 from tests.scripted_engine import EOS, Script, scripted_engines
 
 
@@ -61,6 +61,9 @@ def test_generation_obeys_max_tokens(tmp_path: Path) -> None:
         ({"id": 1, "prompt_ids": [1], "response_ids": [2, -1]}, "in.jsonl, line 1: response_ids[1] is -1"),
         ({"id": 1, "prompt_ids": [True], "response_ids": [2]}, "in.jsonl, line 1: prompt_ids[0] is true"),
         ({"id": 1, "prompt": "x", "response_ids": [2]}, "in.jsonl, line 1: it mixes prompt with response_ids."),
+        ("[" * 100_000, "in.jsonl, line 1: nested too deeply."),
+        ('{"id": ' + "9" * 5000 + "}", "in.jsonl, line 1: it holds a number with too many digits."),
+        ('{"id": "\\ud800", "prompt": "x"}', "in.jsonl, line 1: id has half of a surrogate pair at character 1."),
     ],
 )
 def test_a_wrong_line_is_named_with_its_field(tmp_path: Path, line: object, complaint: str) -> None:
@@ -81,6 +84,28 @@ def test_a_wrong_line_far_down_is_refused_before_anything_is_scored(tmp_path: Pa
     with pytest.raises(InvalidInputError, match="line 2"):
         asyncio.run(first())
     assert engines.engine.requests == []
+
+
+@pytest.mark.parametrize("kind", [InvalidInputError, EngineUnavailableError])
+def test_what_a_model_refuses_or_fails_at_is_said_of_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[AppError]
+) -> None:
+    engines = scripted_engines(tmp_path)
+
+    async def refuse(*_arguments: object, **_options: object) -> None:
+        raise kind("lft has never seen token id 9.", remedy="Use others.", where="response_ids")
+
+    monkeypatch.setattr(engines.engine, "score", refuse)
+
+    async def run() -> None:
+        lines = ["", '{"id": 1, "prompt_ids": [1], "response_ids": [9]}']
+        async for _ in score_lines(engines, base="base", tuned="lft", lines=lines, source="in.jsonl"):
+            pytest.fail("a record came out of a refusal")
+
+    with pytest.raises(kind) as refusal:
+        asyncio.run(run())
+    assert refusal.value.message == "in.jsonl, line 2: response_ids: lft has never seen token id 9."
+    assert refusal.value.remedy == "Use others."
 
 
 def test_classify_counts_ranks() -> None:

@@ -124,7 +124,7 @@ class Reader:
         """Refuse, with InvalidInputError, a prompt that is empty, unknown to the model or too long for a response."""
         if not prompt_ids:
             raise InvalidInputError("The prompt is empty.", remedy="Type a prompt.")
-        self._check_known(prompt_ids, remedy="Give it a prompt in its own template.")
+        self._check_known(prompt_ids, where="prompt_ids", remedy="Give it a prompt in its own template.")
         if len(prompt_ids) + response > self.weights.context:
             raise InvalidInputError(
                 f"A prompt of {len(prompt_ids)} tokens and a response of {response} do not fit {self.name}, "
@@ -134,14 +134,15 @@ class Reader:
 
     def check_response(self, response_ids: Sequence[int]) -> None:
         """Refuse, with InvalidInputError, ids this model cannot have emitted."""
-        self._check_known(response_ids, remedy="Score ids made with its tokenizer.")
+        self._check_known(response_ids, where="response_ids", remedy="Score ids made with its tokenizer.")
 
-    def _check_known(self, ids: Sequence[int], *, remedy: str) -> None:
+    def _check_known(self, ids: Sequence[int], *, where: str, remedy: str) -> None:
         unknown = next((token for token in ids if not 0 <= token < self.weights.vocabulary), None)
         if unknown is not None:
             raise InvalidInputError(
                 f"{self.name} has never seen token id {unknown}; it knows ids below {self.weights.vocabulary}.",
                 remedy=remedy,
+                where=where,
             )
 
     def known(self, token: int) -> int:
