@@ -13,7 +13,7 @@ from app.compare.answers import Fold
 from app.compare.plan import build_plan
 from app.compare.runner import run_columns
 from app.engines.protocol import Decoding
-from app.errors import EngineError
+from app.errors import EngineError, InvalidInputError
 from app.settings import Settings, settings_for
 from app.tokens.answer import Answer
 from models import BasePrompt, RunState
@@ -32,7 +32,9 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Answer one prompt with several checkpoints and show every token that tuning shifted."""
-    names = [name.strip() for name in checkpoints.split(",") if name.strip()]
+    names = _names(checkpoints)
+    if not prompt.strip():
+        raise InvalidInputError("--prompt is empty.", remedy="Say what to ask.")
     decoding = Decoding(max_tokens=max_tokens, temperature=temperature, seed=seed)
     answers = asyncio.run(_compare(settings_for(registry), prompt, names, decoding))
     if json:
@@ -43,6 +45,13 @@ def compare(
     failures = [answer.message for answer in answers if answer.state is RunState.FAILED]
     if failures:
         raise EngineError(" ".join(failures))
+
+
+def _names(typed: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in typed.split(",") if name.strip()))
+    if not names:
+        raise InvalidInputError("--checkpoints names none.", remedy="Name some, separated by commas: base,lft,sft.")
+    return names
 
 
 async def _compare(settings: Settings, prompt: str, names: list[str], decoding: Decoding) -> tuple[Answer, ...]:
