@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlmodel import Session
 
 from app.errors import ConfigurationError
@@ -26,16 +27,27 @@ _TAKE_TURN = (
 )
 
 
+_SERVER_URL = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+
+
 def connect(url: str) -> Engine:
     """Open the pool for a SQLAlchemy URL; a SQLite file is durable (WAL, synchronous FULL) and checks foreign keys.
 
-    Raises ConfigurationError for another kind of database than SQLite or PostgreSQL, or when its driver is missing.
+    Raises ConfigurationError for what is no URL, for another kind of database than SQLite or PostgreSQL, when its
+    driver is missing, and when the folder of a file can be neither found nor made.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # It may hold a password, so it is not repeated.
+        raise ConfigurationError(
+            "What names the database is no URL.",
+            remedy=f"Set TUNESHIFT_DATABASE_URL to sqlite:////FOLDER/FILE.db or {_SERVER_URL}.",
+        ) from error
     if parsed.get_backend_name() != "sqlite":
         return _connect_to_server(parsed)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20)
     queue = WriteQueue(parsed.database or ":memory:")
     engine.update_execution_options(sqlite_queue=queue)
@@ -45,13 +57,23 @@ def connect(url: str) -> Engine:
     return engine
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of the database, {folder}, can be neither found nor made ({error.strerror}).",
+            remedy="Set TUNESHIFT_DATA_DIR, or TUNESHIFT_DATABASE_URL, to a place you may write.",
+        ) from error
+
+
 def _connect_to_server(url: URL) -> Engine:
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername != "postgresql+psycopg":
         raise ConfigurationError(
             f"Tuneshift stores in SQLite or PostgreSQL, not by {url.drivername}.",
-            remedy="Set TUNESHIFT_DATABASE_URL to postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
+            remedy=f"Set TUNESHIFT_DATABASE_URL to {_SERVER_URL}.",
         )
     try:
         engine = create_engine(

@@ -8,7 +8,7 @@ from app import migrate
 from app.db import connect
 from app.engines.open import Engines, open_engines
 from app.engines.registry import load_registry
-from app.errors import AppError
+from app.errors import AppError, ConfigurationError
 from app.settings import Settings, load_secret
 
 
@@ -44,7 +44,7 @@ async def diagnose_models(settings: Settings) -> list[Finding]:
 def _settings(settings: Settings) -> Finding:
     try:
         load_secret(settings)
-    except (ValueError, OSError) as error:
+    except (ConfigurationError, OSError) as error:
         return Finding("settings", ok=False, detail=str(error))
     return Finding("settings", ok=True, detail=f"data in {settings.data_dir.resolve()}")
 

@@ -8,10 +8,13 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.errors import ConfigurationError
+
 ROOT = Path(__file__).resolve().parent.parent
 MIN_SECRET_LENGTH = 32
 # 32 random hexadecimal digits have about 14 different ones; fewer than 7 is a pattern.
 MIN_SECRET_VARIETY = 7
+_MAKE_ONE = f"Make one with: openssl rand -hex {MIN_SECRET_LENGTH}"
 _PLACEHOLDERS = ("secret", "change", "password", "example", "tuneshift", "0123456789", "abcdefgh")
 
 
@@ -83,7 +86,7 @@ def settings_for(registry: Path | None) -> Settings:
 def load_secret(settings: Settings) -> str:
     """Return the signing key, drawing and keeping a random one on first run; there is no default to guess.
 
-    Raises ValueError for a key, set or kept, that is too short or too uniform to be random.
+    Raises ConfigurationError for a key, set or kept, that is too short or too uniform to be random.
     """
     if settings.secret_key is not None:
         return _random_looking("TUNESHIFT_SECRET_KEY", settings.secret_key.get_secret_value())
@@ -101,13 +104,13 @@ def load_secret(settings: Settings) -> str:
 
 
 def _random_looking(where: str, key: str) -> str:
-    """Return a key that nobody could guess, as far as its looks tell; raise ValueError for any other."""
+    """Return a key that nobody could guess, as far as its looks tell; raise ConfigurationError for any other."""
     if len(key) < MIN_SECRET_LENGTH:
-        msg = f"{where} has {len(key)} characters; use at least {MIN_SECRET_LENGTH} random ones"
-        raise ValueError(msg)
+        raise ConfigurationError(
+            f"{where} has {len(key)} characters; use at least {MIN_SECRET_LENGTH} random ones.", remedy=_MAKE_ONE
+        )
     if len(set(key)) < MIN_SECRET_VARIETY or any(word in key.lower() for word in _PLACEHOLDERS):
-        msg = f"{where} is no random key; make one with: openssl rand -hex {MIN_SECRET_LENGTH}"
-        raise ValueError(msg)
+        raise ConfigurationError(f"{where} is no random key.", remedy=_MAKE_ONE)
     return key
 
 

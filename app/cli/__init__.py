@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 done, 1 a check failed, 2 your input cannot be used, 3 a model could not answer."""
 
+import os
 import sys
 from typing import Any
 
@@ -7,11 +8,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from app.cli.failures import exit_code, explained
 from app.cli.lazy import MARKUP, built
 from app.cli.table import COMMANDS
-from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError
-
-_INPUT = (InvalidInputError, NotFoundError, ConfigurationError)
 
 
 class _Root(TyperGroup):
@@ -38,17 +37,29 @@ def tuneshift() -> None:
 def main() -> None:
     """Run a command; a failure we can explain becomes one sentence on standard error and an exit code."""
     try:
-        cli()
-    except AppError as error:
+        try:
+            cli()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `head` has.
+        _forget_output()
+        sys.exit(1)
+    except Exception as error:
+        found = explained(error)
+        if found is None:
+            raise
+        _forget_output()
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(error.message, style="bold red", markup=False)
-        if error.remedy:
-            console.print(error.remedy, markup=False)
-        sys.exit(exit_code(error))
+        console.print(found.message, style="bold red", markup=False)
+        if found.remedy:
+            console.print(found.remedy, markup=False)
+        sys.exit(exit_code(found))
 
 
-def exit_code(error: AppError) -> int:
-    """Name the exit code of a failure: 2 for what was asked, 3 for a model, 1 for the rest."""
-    if isinstance(error, _INPUT):
-        return 2
-    return 3 if isinstance(error, EngineError) else 1
+def _forget_output() -> None:
+    """Send what is still to be written nowhere: at exit Python would fail at it a second time."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

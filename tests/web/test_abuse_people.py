@@ -25,7 +25,7 @@ from app.accounts.throttle import (
     link_throttle,
 )
 from app.db import reading, writing
-from app.errors import TooManyRequestsError
+from app.errors import ConfigurationError, TooManyRequestsError
 from app.main import create_app
 from app.settings import MIN_SECRET_LENGTH, ROOT, Settings, load_secret
 from models import Invite, Membership, Presentation, Revision, Role, Study, User
@@ -435,14 +435,14 @@ def test_case_27_no_page_behind_a_link_tells_it_to_another_site(client_for, rese
 )
 def test_case_28_it_refuses_to_start_with_a_known_or_empty_secret(tmp_path, key):
     settings = Settings(_env_file=None, data_dir=tmp_path, secret_key=key)
-    with pytest.raises(ValueError, match=r"TUNESHIFT_SECRET_KEY (has \d+ characters|is no random key)"):
+    with pytest.raises(ConfigurationError, match=r"TUNESHIFT_SECRET_KEY (has \d+ characters|is no random key)"):
         create_app(settings)
 
 
 @pytest.mark.parametrize("kept", ["", "\n", "short", "x" * 64])
 def test_case_28_a_key_file_that_was_emptied_or_tampered_with_is_refused_too(tmp_path, kept):
     (tmp_path / "secret_key").write_text(kept)
-    with pytest.raises(ValueError, match="secret_key"):
+    with pytest.raises(ConfigurationError, match="secret_key"):
         load_secret(Settings(_env_file=None, data_dir=tmp_path))
 
 
