@@ -10,6 +10,7 @@ from app.cli.common import console
 from app.cli.opened_database import connected
 from app.database.restore import restore as restore_from
 from app.database.soundness import counts_of
+from app.errors import InvalidInputError
 from app.settings import Settings
 from models.base import now
 
@@ -25,6 +26,8 @@ def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")],
 ) -> None:
     """Copy the database while it is in use; the copy is consistent and checked."""
+    if str(target) == "-":
+        raise InvalidInputError("A backup is checked where it lies, so it is no stream.", remedy="Name a file.")
     migrate.backup(Settings().resolved_database_url, target=target)
     console.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB), integrity checked")
 

@@ -10,7 +10,7 @@ from app.accounts.standing import note
 from app.cli.common import EmailArgument, JsonOption, StudyArgument, console, print_json
 from app.cli.opened_database import opened_database
 from app.db import writing
-from app.errors import NotFoundError
+from app.errors import InvalidInputError, NotFoundError
 from app.settings import Settings
 from app.studies.queries import get_study
 from models import Role
@@ -19,11 +19,15 @@ from models.base import now
 
 def add(
     email: EmailArgument,
-    role: Annotated[Role, typer.Option(help="What they may do.")] = Role.RESEARCHER,
+    role: Annotated[Role, typer.Option(help="What they may do: owner or researcher.")] = Role.RESEARCHER,
     name: Annotated[str, typer.Option(help="How pages call them; else the e-mail.")] = "",
 ) -> None:
     """Add a person and print the link with which they sign in and choose a password."""
     settings = Settings()
+    if role is Role.ANNOTATOR:
+        raise InvalidInputError(
+            "An annotator comes by a link into a study.", remedy="Make links with: tuneshift invite STUDY --count N"
+        )
     with opened_database(settings) as database, writing(database) as session:
         user = add_user(session, email=email, name=name or email, role=role)
         token = create_invite(session, role=role, user_id=user.id, days=settings.invite_days)

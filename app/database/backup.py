@@ -40,21 +40,22 @@ def backup(url: str, *, target: Path) -> None:
         raise
 
 
-def examine_file(path: Path) -> None:
-    """Raise ConfigurationError unless a file is a SQLite database that is whole and of this app."""
+def examine_file(path: Path, called: object = None) -> None:
+    """Raise ConfigurationError unless a file, `called` so in the message, is a whole SQLite database of this app."""
+    name = called or path
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
         try:
             verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
             lost = len(copy.execute("PRAGMA foreign_key_check").fetchall())
             known = copy.execute("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'").fetchone()[0]
         except sqlite3.DatabaseError as error:
-            raise ConfigurationError(f"{path} is no whole SQLite database: {error}.") from error
+            raise ConfigurationError(f"{name} is no whole SQLite database: {error}.") from error
     if verdict != "ok" or lost:
         raise ConfigurationError(
-            f"{path} is damaged: {verdict if verdict != 'ok' else f'{lost} rows point at nothing'}."
+            f"{name} is damaged: {verdict if verdict != 'ok' else f'{lost} rows point at nothing'}."
         )
     if not known:
-        raise ConfigurationError(f"{path} is a database, but not one of Tuneshift.")
+        raise ConfigurationError(f"{name} is a database, but not one of Tuneshift.")
 
 
 def server_version(engine: Engine) -> int:
@@ -66,11 +67,17 @@ def server_version(engine: Engine) -> int:
 def _copy_file(source: URL, partial: Path) -> None:
     if not source.database or not Path(source.database).exists():
         raise ConfigurationError(f"There is no database at {source.database}.")
-    with closing(sqlite3.connect(source.database)) as origin, closing(sqlite3.connect(partial)) as copy:
-        origin.backup(copy)
-        # The copy is one file: whoever opens it again asks for a log of its own.
-        copy.execute("PRAGMA journal_mode=DELETE")
-    examine_file(partial)
+    try:
+        with closing(sqlite3.connect(source.database)) as origin, closing(sqlite3.connect(partial)) as copy:
+            origin.backup(copy)
+            # The copy is one file: whoever opens it again asks for a log of its own.
+            copy.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.DatabaseError as error:
+        raise ConfigurationError(
+            f"{source.database} could not be copied to {partial.parent.resolve()}: {error}.",
+            remedy="Name a folder that can be written and has room; `tuneshift db check` looks at the database.",
+        ) from error
+    examine_file(partial, called=source.database)
 
 
 def _dump(source: URL, partial: Path) -> None:

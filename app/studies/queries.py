@@ -130,6 +130,10 @@ def get_study(session: Session, id_or_slug: str, user: User | None = None) -> St
     """
     query = select(Study).where(or_(col(Study.id) == id_or_slug, col(Study.slug) == id_or_slug))
     study = session.exec(query).first()
+    if study is None and user is None:
+        raise NotFoundError(
+            f"There is no study {id_or_slug!r}.", remedy="Name one as the address of its page does: /studies/NAME."
+        )
     if study is None or (user is not None and not may_see(session, study, user)):
         raise NotFoundError(_NOT_THERE)
     return study

@@ -99,6 +99,9 @@ def test_db_upgrade_check_and_backup(tuneshift, tmp_path):
     again = tuneshift("db", "backup", "copy.db")
     assert again.returncode == 2
     assert "exists already" in again.stderr
+    stream = tuneshift("db", "backup", "-")
+    assert (stream.returncode, (tmp_path / "-").exists()) == (2, False)
+    assert "Name a file." in stream.stderr
 
 
 def test_commands_that_need_tables_say_so_on_an_old_database(tuneshift):
@@ -117,6 +120,9 @@ def test_a_user_is_added_once_and_gets_a_link(tuneshift):
     assert "already an account" in again.stderr
     nobody = tuneshift("user", "add", "not-an-address")
     assert nobody.returncode == 2
+    annotator = tuneshift("user", "add", "eve@example.org", "--role", "annotator")
+    assert annotator.returncode == 2
+    assert "tuneshift invite" in annotator.stderr
 
 
 def test_unknown_studies_and_tables_are_refused(tuneshift):
@@ -124,6 +130,8 @@ def test_unknown_studies_and_tables_are_refused(tuneshift):
     for arguments in (("invite", "nope"), ("export", "nope", "--out", "x.zip"), ("generate", "nope")):
         done = tuneshift(*arguments)
         assert done.returncode == 2, arguments
+        # Without a registry `generate` does not get as far as the study.
+        assert ("There is no study 'nope'." in done.stderr) == (arguments[0] != "generate")
         assert "Traceback" not in done.stderr
 
 
