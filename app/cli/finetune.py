@@ -37,6 +37,10 @@ def finetune(
 ) -> None:
     """Tune a base on instruction-answer pairs; the same data and seed give the same weights."""
     choices = {"epochs": epochs, "lr": lr, "batch": batch, "max_tokens": max_tokens, "seed": seed, "dtype": dtype}
+    if method == "sft" and (rank is not None or alpha is not None):
+        raise InvalidInputError(
+            "--rank and --alpha are of LoRA; sft tunes every parameter.", remedy="Leave them out, or tune with lft."
+        )
     if method == "lft":
         choices |= {"rank": rank, "alpha": alpha}
     recipe = default_recipe(method, **choices)

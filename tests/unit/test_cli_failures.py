@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from app.cli.failures import exit_code, explained
+from app.cli.finetune import finetune
 from app.db import connect
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, InvalidInputError
 from app.settings import Settings
 
 
@@ -40,6 +41,12 @@ def test_a_database_and_a_disk_are_told_in_words() -> None:
 def test_a_mistake_of_ours_stays_one() -> None:
     assert explained(KeyError("x")) is None
     assert explained(ValueError("x")) is None
+
+
+@pytest.mark.parametrize("option", ["rank", "alpha"])
+def test_an_option_of_lora_is_not_passed_over_in_a_full_tuning(tmp_path, option) -> None:
+    with pytest.raises(InvalidInputError, match="--rank and --alpha are of LoRA"):
+        finetune("sft", base="base", data=tmp_path / "data", out=tmp_path / "out", **{option: 3})
 
 
 def test_what_names_no_database_is_refused_without_repeating_a_password(tmp_path) -> None:
