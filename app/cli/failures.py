@@ -1,9 +1,12 @@
 """What a failure means to whoever typed the command: one sentence, a remedy, an exit code."""
 
+import errno
 from typing import Any
 
 from app.errors import AppError, ConfigurationError, EngineError, InvalidInputError, NotFoundError, StorageError
 
+# A write that fails names no file.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _INPUT = (InvalidInputError, NotFoundError, ConfigurationError)
 
 
@@ -11,9 +14,10 @@ def explained(error: Exception) -> AppError | None:
     """Say what a failure means; None for one that is a mistake of ours."""
     if isinstance(error, AppError):
         return error
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        return StorageError(f"{place}{error.strerror}.", remedy="Make room, or name a place you may use.")
+    if isinstance(error, OSError) and error.filename:
+        return StorageError(f"{error.filename}: {error.strerror}.", remedy="Make room, or name a place you may use.")
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return StorageError(f"{error.strerror}.", remedy="Make room, or name a place you may use.")
     return _of_settings(error) or _of_database(error)
 
 

@@ -36,11 +36,15 @@ def test_a_database_and_a_disk_are_told_in_words() -> None:
     assert disk is not None
     assert disk.message == "/x/y: Permission denied."
     assert (exit_code(database), exit_code(disk)) == (1, 1)
+    full = explained(OSError(28, "No space left on device"))
+    assert full is not None
+    assert full.message == "No space left on device."
 
 
 def test_a_mistake_of_ours_stays_one() -> None:
     assert explained(KeyError("x")) is None
     assert explained(ValueError("x")) is None
+    assert explained(ConnectionRefusedError(111, "Connection refused")) is None
 
 
 @pytest.mark.parametrize("option", ["rank", "alpha"])

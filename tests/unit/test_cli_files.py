@@ -77,10 +77,7 @@ def test_a_failure_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_lines_that_took_long_are_kept_aside_and_said_to_be(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.cli.common.notes.file", sys.stderr)
+def test_lines_that_took_long_are_kept_aside_and_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         _write(tmp_path / "out", KeyboardInterrupt(), keep=(EngineError, KeyboardInterrupt))
     assert names(tmp_path) == ["out.partial"]

@@ -41,7 +41,7 @@ def test_a_judgment_shows_instances_verdicts_and_which_were_opened(researcher, a
         verdict = ("borrowed", "similar, not borrowed", "no verdict", "no verdict")[at]
         kind = "decoy" if one.is_decoy else "retrieved (verbatim)"
         read = "opened 2 times" if at == 0 else "never opened"
-        assert words(row) == f"{verdict} {kind}, i{one.position} : Instruction {one.position} {read}"
+        assert words(row) == f"{verdict} {kind}, i{one.position} : Instruction {one.position} · {read}"
         assert researcher.get(row.a["href"]).status_code == 200
     assert "none of these" not in page.text
 
