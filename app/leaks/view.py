@@ -95,10 +95,7 @@ def _group(kind: LeakKind, arm: str, rows: Sequence[Any], shown: set[str], texts
 
 def _flag_row(row: Any, text: str) -> FlagRow:
     flag, _, position, decided_by = row
-    before, after = text[max(0, flag.start - AROUND) : flag.start], text[flag.end : flag.end + AROUND]
-    if flag.start == flag.end:
-        # Of a response that was cut off, its end tells; of any other, its beginning.
-        before, after = (text[-2 * AROUND :], "") if flag.kind is LeakKind.TRUNCATION else ("", text[: 2 * AROUND])
+    before, after = around(text, flag.start, flag.end, tail=flag.kind is LeakKind.TRUNCATION)
     return FlagRow(
         id=flag.id,
         position=position,
@@ -112,3 +109,16 @@ def _flag_row(row: Any, text: str) -> FlagRow:
         decided_by=decided_by or "",
         decided_at=flag.decided_at,
     )
+
+
+def around(text: str, start: int, end: int, *, tail: bool) -> tuple[str, str]:
+    """Cut what stands before and after a quote, an ellipsis where the text goes on.
+
+    Where nothing is quoted, the second is the beginning of the text, or its `tail`, which tells where it was cut off.
+    """
+    if start < end:
+        first, last = max(0, start - AROUND), min(len(text), end + AROUND)
+    else:
+        first = start = end = max(0, len(text) - 2 * AROUND) if tail else 0
+        last = min(len(text), first + 2 * AROUND)
+    return "… " * (first > 0) + text[first:start], text[end:last] + " …" * (last < len(text))
