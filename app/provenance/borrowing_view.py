@@ -129,7 +129,7 @@ def shares(interval: Interval) -> str:
         return ""
     if interval.low is None or interval.high is None:
         return percent(interval.estimate)
-    return f"{percent(interval.estimate)} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
+    return f"{percent(interval.estimate)} ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
 def points(interval: Interval) -> str:
@@ -138,7 +138,7 @@ def points(interval: Interval) -> str:
         return ""
     if interval.low is None or interval.high is None:
         return f"{_signed(interval.estimate)} points"
-    return f"{_signed(interval.estimate)} points [{_signed(interval.low)}, {_signed(interval.high)}]"
+    return f"{_signed(interval.estimate)} points ({_signed(interval.low)} to {_signed(interval.high)})"
 
 
 def _signed(share: float) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import time
 
 import pytest
@@ -108,7 +109,7 @@ def test_lft_less_sft_is_told_first_with_its_interval(researcher, study, filled)
     table = soup.find("caption", string=lambda text: text and "Paired differences" in text).parent
     first = said(table.select_one("tbody tr"))
     assert first.startswith("lft less sft shifted")
-    assert "points [" in first
+    assert re.search(r" points \([+−]\d+\.\d to [+−]\d+\.\d\) ", first)
     assert first.endswith(" 3")
 
 
