@@ -206,8 +206,9 @@ def _looks(about: About) -> str:
             f"Nobody looked at these results in Tuneshift {until}. Judgments may have been downloaded; that is not a "
             "look and not counted."
         )
+    often = "once" if len(about.looks) == 1 else f"{len(about.looks):,} times"
     return (
-        f"Results were looked at {many(len(about.looks), 'time')} {until}, as listed below. No correction for repeated "
+        f"Results were looked at {often} {until}, as listed below. No correction for repeated "
         "looks is made: intervals hold for one look at a number of judgments fixed beforehand."
     )
 

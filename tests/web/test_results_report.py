@@ -32,7 +32,7 @@ def test_abuse_41_interim_looks_are_printed_in_the_report(researcher, database, 
     researcher.get(f"/studies/{study.id}/results")
     page = BeautifulSoup(report_of(researcher, study), "html.parser")
     assert "interim: the study is open" in page.get_text()
-    assert "looked at 1 time so far, while the study is open" in paragraph(page, "Looks")
+    assert "looked at once so far, while the study is open" in paragraph(page, "Looks")
     with reading(database) as session:
         look = session.exec(select(StudyEvent).where(StudyEvent.action == "interim_look")).one()
     rows = [row.get_text(" ", strip=True) for row in page.select("tr") if "Looked at the results" in row.get_text()]
