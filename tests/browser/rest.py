@@ -4,8 +4,10 @@ import time
 
 from tests.patience import PATIENCE_S
 
+# What moves with scrolling stands still while nobody scrolls, and is "running" all the same.
 _AT_REST = """document.getAnimations().every(
-  (one) => one.playState !== "running" || one.effect.getTiming().iterations === Infinity
+  (one) => one.playState !== "running" || one.timeline !== document.timeline
+    || one.effect.getTiming().iterations === Infinity
 )"""
 
 

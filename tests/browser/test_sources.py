@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.db import writing
+from tests.browser.rest import comes_to
 from tests.factories import make_tuning_set
 from tests.web.test_borrowing import fill
 from tests.web.test_sources import ANSWERS, RESPONSE, make_scored
@@ -52,7 +53,7 @@ def underlined(page: Page) -> str:
 
 
 def test_spans_are_underlined_and_never_coloured(opened: Page, picture) -> None:
-    assert underlined(opened) == f" {SPAN} {SECOND},"
+    comes_to(opened, lambda: underlined(opened), wanted=f" {SPAN} {SECOND},")
     background = "one => getComputedStyle(one).backgroundColor"
     # Tokens 3 to 5 have ranks 1, 2, 9: their colours are those of shift, with or without a span.
     for inside, outside in ((3, 0), (4, 1), (5, 2)):
