@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis.internal.conjecture import providers
 from itsdangerous import TimestampSigner
 from sqlalchemy import Engine
 
@@ -44,6 +45,12 @@ hypothesis.settings.load_profile("same")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite", help="what the tests store in")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--hypothesis-profile"):
+        # Else numbers and texts of whichever of our modules a worker has loaded by then would change what is drawn.
+        vars(providers)["_get_local_constants"] = providers.Constants
 
 
 @pytest.fixture(scope="session")

@@ -446,7 +446,8 @@ def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkey
     desk = clocked(monkeypatch, Functions)
     taken = run(monkeypatch, tmp_path, all_databases, desk, examples=216 // share, steps=51)
     assert taken.total() >= 9_000 // share
-    assert min(taken[name] for name in RULES) >= 20 // share
+    # Opening again is seldom: only what was paused or closed can be, so a third of the walks may hold it once or twice.
+    assert min(taken[name] for name in RULES) >= (20 if share == 1 else 1)
 
 
 @pytest.mark.timeout(600)
