@@ -55,6 +55,8 @@ def test_signing_in_and_out_by_keyboard(page_for, dora):
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Checkpoints")).to_be_visible()
+    # Escape is heard by a script, which comes after the words.
+    page.wait_for_load_state()
     page.locator("summary").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
