@@ -446,7 +446,9 @@ def test_nine_thousand_steps_by_the_functions_of_the_routes_break_nothing(monkey
     desk = clocked(monkeypatch, Functions)
     taken = run(monkeypatch, tmp_path, all_databases, desk, examples=216 // share, steps=51)
     assert taken.total() >= 9_000 // share
-    assert min(taken[name] for name in RULES) >= (20 if share == 1 else 1)
+    assert min(taken[name] for name in RULES) >= 20 // share
+    # Drawn only while a study is not open, and then among many.
+    assert taken["open"]
 
 
 @pytest.mark.timeout(600)
@@ -463,7 +465,7 @@ def test_a_thousand_steps_over_http_break_nothing(monkeypatch, tmp_path, all_dat
     assert taken.total() >= 1_000
 
 
-# Each is drawn dozens of times. Opening again can be drawn only while a study is not open, now and then hardly ever.
+# Each is drawn dozens of times, in a third of the walks too.
 RULES = (
     "claim", "heartbeat", "draft", "submit", "edit", "skip", "retry", "stale", "foreign",
     "pause", "resume", "withdraw", "state", "top up", "clock", "restart",
