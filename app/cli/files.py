@@ -66,7 +66,7 @@ def read_bytes(file: Path) -> bytes:
 def target_of(target: str) -> Path:
     """Return where a file is to be written, links followed.
 
-    Raises InvalidInputError where it cannot be: in a folder that is not there, over a folder, without the right to.
+    Raises InvalidInputError where it cannot be: in a folder that is not there, or over a folder.
     """
     path = Path(os.path.realpath(target))
     if not path.parent.is_dir():

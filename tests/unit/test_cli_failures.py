@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
+from app.cli.compare import compare
 from app.cli.failures import exit_code, explained
 from app.cli.finetune import finetune
 from app.db import connect
@@ -60,3 +61,9 @@ def test_what_names_no_database_is_refused_without_repeating_a_password(tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="can be neither found nor made"):
         connect(f"sqlite:///{tmp_path}/file/tuneshift.db")
+
+
+@pytest.mark.parametrize(("prompt", "names"), [(" \n", "base"), ("Why?", " , ")])
+def test_a_comparison_of_nothing_is_refused_before_any_model_is_opened(prompt: str, names: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"is empty|names none"):
+        compare(prompt=prompt, checkpoints=names)
